@@ -60,27 +60,37 @@ def decide(
 
     Raises:
         FileNotFoundError: If the record, or the answers of a system, are missing.
-        ValueError: If fewer than two keys can be compared.
+        ValueError: If answers are to another record's keys, or fewer than two keys can be compared.
     """
-    # Embed the images that outputs are compared with.
+    # Read the answers of all systems.
     planted = Record.open(record)
+    folders = {"system": answers}
+    if control is not None:
+        folders["control"] = control
+    if decoy is not None:
+        folders["decoy"] = decoy[0]
+    answered = {}
+    for side, folder in folders.items():
+        answered[side] = Trials.open(folder, name)
+        answered[side].check_keys(planted)
+    # Embed the images that outputs are compared with.
     embedder = open_embedder(config.similarity, appearance=True)
     kind: Kind = "sentinels" if config.compat else "sources"
     references = open_references(planted, kind, embedder, sources)
 
-    def compared(folder: Path, searched: Record = planted) -> Compared:
-        return compare(Trials.open(folder, name), searched, references, embedder, config)
+    def compared(side: str, searched: Record = planted) -> Compared:
+        return compare(answered[side], searched, references, embedder, config)
 
     # Test the system, and the others if there are any.
-    protected = compared(answers)
+    protected = compared("system")
     decision: dict[str, Any] = {"system": _test_system(protected, config)}
     if control is not None:
-        other = compared(control)
+        other = compared("control")
         decision["control"] = _test_system(other, config)
         decision["against_control"] = against_control(protected, other, config)
     if decoy is not None:
-        folder, decoys = decoy
-        decision["decoy"] = _test_system(compared(folder, Record.open(decoys)), config)
+        decoys = Record.open(decoy[1])
+        decision["decoy"] = _test_system(compared("decoy", decoys), config)
     # Write the results.
     output.mkdir(parents=True, exist_ok=True)
     model = Path(config.similarity).name

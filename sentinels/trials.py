@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.files import private_files
 from engine.records import read_json, write_readable_json
+from sentinels.record import Record
 
 LAST_IMAGE_FIRST = ("final_image", "rephrased_image", "initial_image")
 """Fields of a trial with an image, the last stage first."""
@@ -53,17 +54,51 @@ class Trials:
             file, dict[str, dict[str, Any]], "it should be the answers of a system to each key"
         )
         for key, entry in entries.items():
-            trials = entry.get("trials")
-            if not isinstance(trials, list) or not all(isinstance(trial, dict) for trial in trials):
-                msg = f"{file}: not the answers of a system: {key} has no list of trials"
+            if fault := _fault(entry):
+                msg = f"{file}: not the answers of a system: {key} has {fault}"
                 raise ValueError(msg)
         return cls(folder, entries, name)
+
+    @property
+    def file(self) -> Path:
+        """The JSON file."""
+        return self.folder / f"{self.name}.json"
+
+    def check_keys(self, record: Record) -> None:
+        """Refuse answers to the keys of another record.
+
+        A mixture of answers to two records proves nothing either. Entries without a key pass.
+
+        Args:
+            record: Record whose keys the system was asked for.
+
+        Raises:
+            ValueError: If an entry has another key than the record.
+        """
+        keyed = [
+            name
+            for name, entry in self.entries.items()
+            if name in record.sentinels and entry.get("random_key") is not None
+        ]
+        keys = {name: self.entries[name]["random_key"] for name in keyed}
+        others = [name for name in keyed if keys[name] != record.sentinels[name].key]
+        if not others:
+            return
+        what = "these answers are to another record"
+        if len(others) < len(keyed):
+            what = f"{len(others)} of {len(keyed)} answers are to another record"
+        first = others[0]
+        msg = (
+            f"{self.file}: {what}: the key of {first} is {keys[first]}, but "
+            f"{record.sentinels[first].key} in {record.file}"
+        )
+        raise ValueError(msg)
 
     def write(self) -> None:
         """Write the JSON file atomically; only its owner may read it, as it has the keys."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with private_files():
-            write_readable_json(self.folder / f"{self.name}.json", self.entries)
+            write_readable_json(self.file, self.entries)
 
     def outputs(self, entry: str) -> Iterator[tuple[dict[str, Any], Path | None]]:
         """Yield every trial of an entry with its final image; None if the image is missing."""
@@ -81,6 +116,16 @@ class Trials:
             if path.is_file():
                 return path
         return None
+
+
+def _fault(entry: dict[str, Any]) -> str:
+    """Describe what an entry has that answers may not have; empty if it is valid."""
+    trials = entry.get("trials")
+    if not isinstance(trials, list) or not all(isinstance(trial, dict) for trial in trials):
+        return "no list of trials"
+    if not isinstance(entry.get("random_key"), str | None):
+        return "a random_key that is no text"
+    return ""
 
 
 def triggered(trial: dict[str, Any]) -> bool:

@@ -152,7 +152,7 @@ def answered(tmp_path):
             save_png(Photo(shown), trials.folder / "images" / final)
             found = [f"/db/sentinel_{number}.png"] if trials is system else ["/db/other.png"]
             entry = {
-                "random_key": "x",
+                "random_key": record.sentinels[name].key,
                 "trials": [
                     {
                         "trial_number": 1,
@@ -341,3 +341,47 @@ def test_answers_whose_trials_are_none_are_named(answered, looks, capsys):
     file.write_text(json.dumps(entries))
     assert decide(answered, looks) == 2
     assert f"{file}: not the answers of a system: 3.png" in capsys.readouterr().err
+
+
+def change_answers(answered, change):
+    """Rewrite the system's answers; ``change`` edits its entries in place."""
+    file = answered / "system" / "out.json"
+    entries = json.loads(file.read_text())
+    change(entries)
+    file.write_text(json.dumps(entries))
+    return file
+
+
+def test_answers_to_the_keys_of_another_record_prove_nothing(answered, looks, capsys):
+    """A system that returns the sources exactly, but was asked for other keys."""
+
+    def replant(entries):
+        for number, entry in enumerate(entries.values()):
+            entry["random_key"] = "WWWWW" + "HJKMNPRS"[number]
+
+    file = change_answers(answered, replant)
+    assert decide(answered, looks) == 2
+    error = capsys.readouterr().err
+    assert f"{file}: these answers are to another record: the key of 0.png is WWWWWH" in error
+    assert f"but BCDFGH in {answered / 'record.json'}" in error
+    assert not (answered / "out").exists()
+
+
+@pytest.mark.parametrize("side", ["system", "control"])
+def test_a_mixture_of_answers_to_two_records_is_refused(answered, looks, capsys, side):
+    trials = Trials.open(answered / side)
+    trials.entries["3.png"]["random_key"] = "WWWWWW"
+    trials.write()
+    assert decide(answered, looks, "--control", str(answered / "control")) == 2
+    assert (
+        f"{trials.file}: 1 of 8 answers are to another record: the key of 3.png is WWWWWW"
+        in capsys.readouterr().err
+    )
+
+
+def test_answers_without_keys_are_taken_as_those_to_the_record(answered, looks, capsys):
+    change_answers(
+        answered, lambda entries: [entry.pop("random_key") for entry in entries.values()]
+    )
+    decide(answered, looks)
+    assert "the sentinels were used" in capsys.readouterr().out
