@@ -125,7 +125,23 @@ def _fault(entry: dict[str, Any]) -> str:
         return "no list of trials"
     if not isinstance(entry.get("random_key"), str | None):
         return "a random_key that is no text"
+    for trial in trials:
+        if not _are_paths(trial.get("retrieved_images")):
+            return "retrieved_images that are no list of paths"
+        for name in LAST_IMAGE_FIRST:
+            if not isinstance(trial.get(name), str | None):
+                return f"a {name} that is no path"
     return ""
+
+
+def _are_paths(value: Any) -> bool:
+    """Return True for a list of paths, lists of paths for several captions, or nothing."""
+    if value is None:
+        return True
+    if not isinstance(value, list):
+        return False
+    lists = value if all(isinstance(one, list) for one in value) else [value]
+    return all(isinstance(path, str) for one in lists for path in one)
 
 
 def triggered(trial: dict[str, Any]) -> bool:

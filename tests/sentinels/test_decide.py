@@ -385,3 +385,28 @@ def test_answers_without_keys_are_taken_as_those_to_the_record(answered, looks, 
     )
     decide(answered, looks)
     assert "the sentinels were used" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "fault"),
+    [
+        ("retrieved_images", "/db/sentinel_3.png", "retrieved_images that are no list of paths"),
+        ("retrieved_images", [1], "retrieved_images that are no list of paths"),
+        ("retrieved_images", ["a", ["b"]], "retrieved_images that are no list of paths"),
+        ("final_image", 5, "a final_image that is no path"),
+    ],
+)
+def test_fields_of_a_wrong_type_are_named(answered, looks, capsys, field, value, fault):
+    file = change_answers(
+        answered, lambda entries: entries["3.png"]["trials"][0].update({field: value})
+    )
+    assert decide(answered, looks) == 2
+    assert f"{file}: not the answers of a system: 3.png has {fault}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("found", [None, [], [["/db/sentinel_3.png"], ["/db/other.png"]]])
+def test_nothing_or_a_list_for_each_caption_may_be_retrieved(answered, found):
+    change_answers(
+        answered, lambda entries: entries["3.png"]["trials"][0].update(retrieved_images=found)
+    )
+    assert len(Trials.open(answered / "system").entries) == 8
