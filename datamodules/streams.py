@@ -128,8 +128,8 @@ def decode_view(
 
 
 def decode_image(content: bytes, name: str) -> RGBImage:
-    """Decode an image file to (H, W, 3) uint8."""
-    return decode_photo(io.BytesIO(content), name).rgb
+    """Decode an image file to (H, W, 3) uint8, transparent parts on white."""
+    return decode_photo(io.BytesIO(content), name).on_white().rgb
 
 
 class MixedStream(IterableDataset[dict[str, Any]]):

@@ -199,8 +199,9 @@ class Detector(SavedModel, tags=["generated-image-detection", "sentry"]):
         predictions = []
         for start in range(0, len(given), PREDICT_BATCH_SIZE):
             batch = given[start : start + PREDICT_BATCH_SIZE]
-            views = [self.view_of(image.photo.rgb) for image in batch]
-            factors = [self.view.factor(image.photo.rgb.shape[:2]) for image in batch]
+            arrays = [image.photo.on_white().rgb for image in batch]
+            views = [self.view_of(rgb) for rgb in arrays]
+            factors = [self.view.factor(rgb.shape[:2]) for rgb in arrays]
             for image, output in zip(batch, self.outputs_of(views, factors), strict=True):
                 probability = float(self.calibration.probability(np.array(output.logit)))
                 verdict, reason = self.calibration.judge(output)

@@ -113,7 +113,7 @@ class ScanJob(Job[ImageInput, OpenedViews, list[list[Output]], dict[str, Any]]):
         return BYTES_PER_PIXEL * count_pixels(source)
 
     def prepare(self, source: ImageInput) -> OpenedViews:
-        photo = source.open()
+        photo = source.open().on_white()
         rgb = photo.rgb
         if self.stable:
             by_detector = [stable_views(detector, rgb) for detector in self.detectors]

@@ -161,7 +161,7 @@ def _figures(
         if row.file not in files:
             return None
         try:
-            rgb = files[row.file].open().rgb
+            rgb = files[row.file].open().on_white().rgb
         except (UnreadableImage, OSError):
             return None
         return rgb, image_url(rgb, THUMBNAIL_SIDE, "jpeg")

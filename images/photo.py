@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 ALL = slice(None)
 
+OPAQUE = 255
+"""Alpha of opaque pixels."""
+
+ON_WHITE = "judged as seen on white: it has transparent parts"
+"""Note of images whose transparent parts were put on white."""
+
 
 @dataclass(frozen=True)
 class Photo:
@@ -46,6 +52,23 @@ class Photo:
 
         part = torch.from_numpy(self.rgb[rows, columns].copy())
         return part.permute(2, 0, 1).float().div_(255)
+
+    def on_white(self) -> Photo:
+        """Return the image as it is seen on a white page, without its transparency.
+
+        Whatever judges an image takes this view of it: nobody sees the colors under transparent
+        parts. A note says so. Opaque images stay as they are, to the bit.
+        """
+        if self.alpha is None:
+            return self
+        if self.alpha.size and self.alpha.min() == OPAQUE:
+            return replace(self, alpha=None)
+        seen = np.empty_like(self.rgb)
+        alpha = self.alpha.astype(np.uint16)
+        white = OPAQUE * (OPAQUE - alpha) + OPAQUE // 2  # with a half, to round
+        for channel in range(3):
+            seen[..., channel] = (self.rgb[..., channel] * alpha + white) // OPAQUE
+        return replace(self, rgb=seen, alpha=None, notes=(*self.notes, ON_WHITE))
 
     def marked(self, mark: Mark) -> Photo:
         """Return a copy with an additional mark."""

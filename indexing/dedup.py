@@ -92,7 +92,7 @@ def hash_images(images: Sequence[ImageInput]) -> Hashed:
     usable = []
     for image in progress(images, unit="image"):
         try:
-            rgb = image.open().rgb
+            rgb = image.open().on_white().rgb
             digest = image.digest()
         except (UnreadableImage, OSError) as error:
             hashed.failed[image.name] = str(error)

@@ -105,7 +105,7 @@ class Index(NamedIndex):
     def describe(self, images: Images) -> VectorStore:
         """Compute descriptors of images, in memory; arguments and errors as of :meth:`find`."""
         given = given_images(images)
-        rgb = [image.photo.rgb for image in given]
+        rgb = [image.photo.on_white().rgb for image in given]
         names = [image.name for image in given]
         vectors = np.zeros((0, self.dimension), np.float32)
         if rgb:

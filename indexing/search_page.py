@@ -148,6 +148,6 @@ def images_of(path: str) -> Images:
 def _url(path: str) -> str:
     """Encode an image as a data URL; empty if unreadable."""
     try:
-        return image_url(open_photo(Path(path)).rgb, SIDE, "jpeg")
+        return image_url(open_photo(Path(path)).on_white().rgb, SIDE, "jpeg")
     except (UnreadableImage, OSError):
         return ""

@@ -94,7 +94,7 @@ class EmbedJob(Job[ImageInput, Tensor, Vector, Vector]):
         self.file = self.folder / f"vectors-{process.rank}{PARTIAL}"
 
     def prepare(self, source: ImageInput) -> Tensor:
-        return self.embedder.preprocess(source.open().rgb)
+        return self.embedder.preprocess(source.open().on_white().rgb)
 
     @torch.inference_mode()
     def step(self, batch: Batch[ImageInput, Tensor]) -> Sequence[Vector]:

@@ -177,7 +177,7 @@ def retrieve(settings: Any, output: Output) -> int:
         msg = "give a search text, with --captions or without, or an image by --image"
         raise ValueError(msg)
     if settings.image:
-        query = embedder.embed_arrays([open_photo(settings.image).rgb]).numpy()
+        query = embedder.embed_arrays([open_photo(settings.image).on_white().rgb]).numpy()
     else:
         query = embedder.embed_texts([settings.text]).cpu().numpy()
     index = ExactIndex([(store.labels, store.matrix)])

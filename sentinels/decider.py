@@ -128,7 +128,7 @@ class Decider:
 
     def _mean_vector(self, images: Images) -> NDArray[np.float64]:
         """Return the mean unit vector of a source's images, (D,)."""
-        arrays = [image.photo.rgb for image in given_images(images)]
+        arrays = [image.photo.on_white().rgb for image in given_images(images)]
         if not arrays:
             msg = "a source has no image; leave the source out"
             raise ValueError(msg)

@@ -159,7 +159,7 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
                 continue
             # The file that is published is what is checked.
             shown = decode_photo(encoded, "the sentinel")
-            fault, measures = await self._check(photo, source, shown, key)
+            fault, measures = await self._check(photo, shown, key)
             if not fault:
                 measures |= {"differences": list(differences)} if differences else {}
                 facts = {"attempt": attempt + 1, "seed": seed, "plate": candidate.plate} | measures
@@ -167,9 +167,7 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
         msg = f"{photo.name}: no sentinel after {self.config.attempts} attempts; the last: {fault}"
         raise ValueError(msg)
 
-    async def _check(
-        self, photo: ImageInput, source: RGBImage, shown: Photo, key: str
-    ) -> tuple[str, dict[str, Any]]:
+    async def _check(self, photo: ImageInput, shown: Photo, key: str) -> tuple[str, dict[str, Any]]:
         """Check the legibility of a candidate and its similarity to its source.
 
         Returns:
@@ -182,8 +180,8 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
             measures |= {"read": text, "read_in_view": VIEW_SIDE_PX}
             if not reads_as(text, key):
                 faults.append(f"the key {key} is not legible in CLIP's view, read as '{text}'")
-        vector = appearance_vector(shown.rgb)
-        measures["similarity"] = round(float(vector @ appearance_vector(source)), 4)
+        vector = appearance_vector(shown.on_white().rgb)
+        measures["similarity"] = round(float(vector @ self._appearance(photo)), 4)
         for rival in self.sources[:MAX_RIVALS]:
             is_other = rival.name != photo.name
             if is_other and float(vector @ self._appearance(rival)) > measures["similarity"]:
@@ -195,7 +193,7 @@ class PlantJob(Job[ImageInput, RGBImage, Row | BaseException, Row]):
         """Return the cached appearance vector of a source; zeros if it is unreadable."""
         if photo.name not in self.appearances:
             try:
-                vector = appearance_vector(photo.open().rgb)
+                vector = appearance_vector(photo.open().on_white().rgb)
             except UnreadableImage:
                 vector = np.zeros(3 * APPEARANCE_SIZE**2, np.float32)
             self.appearances[photo.name] = vector

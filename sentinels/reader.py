@@ -174,6 +174,6 @@ class KeyReader:
         """
         readings = []
         for image in given_images(images):
-            (text,) = self.reader(image.photo.tensor().unsqueeze(0))
+            (text,) = self.reader(image.photo.on_white().tensor().unsqueeze(0))
             readings.append(Reading(image.name, text))
         return readings

@@ -77,7 +77,7 @@ def embed_files(
     Raises:
         UnreadableImage: If an image cannot be decoded.
     """
-    images = [open_photo(path).rgb for path in paths]
+    images = [open_photo(path).on_white().rgb for path in paths]
     vectors: NDArray[np.float64] = embedder.embed_arrays(images, batch_size).double().numpy()
     return vectors
 

@@ -135,7 +135,7 @@ def _entry_faults(
         yield "error", f"the sentinel {sentinel.generated} is not there"
         return
     try:
-        photo = open_photo(path)
+        photo = open_photo(path).on_white()
     except UnreadableImage as error:
         yield "error", str(error)
         return
@@ -191,7 +191,7 @@ def _source_faults(
 ) -> Faults:
     """Compare a sentinel (H, W, 3) with its source."""
     try:
-        source_rgb = open_photo(source).rgb
+        source_rgb = open_photo(source).on_white().rgb
     except UnreadableImage as error:
         yield "warning", str(error)
         return

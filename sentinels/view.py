@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from images.photo import Photo
 from images.transforms.geometry import cover_crop
 from images.transforms.protocol import RGBImage
@@ -20,8 +18,4 @@ def retriever_view(photo: Photo) -> RGBImage:
     Returns:
         (224, 224, 3) uint8.
     """
-    rgb = photo.rgb
-    if photo.alpha is not None:
-        opacity = photo.alpha[..., None].astype(np.float32) / 255
-        rgb = (rgb * opacity + 255 * (1 - opacity)).round().astype(np.uint8)
-    return cover_crop(rgb, VIEW_SIDE_PX, VIEW_SIDE_PX)
+    return cover_crop(photo.on_white().rgb, VIEW_SIDE_PX, VIEW_SIDE_PX)

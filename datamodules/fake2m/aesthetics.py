@@ -111,7 +111,7 @@ def compute(records: Sequence[dict[str, Any]], scorer: Scorer) -> None:
             photo = decode_photo(io.BytesIO(entry.read()), record["key"])
         except UnreadableImage:
             continue
-        record["aesthetic"] = float(scorer(photo.tensor().unsqueeze(0))[0])
+        record["aesthetic"] = float(scorer(photo.on_white().tensor().unsqueeze(0))[0])
 
 
 def summary(

@@ -168,7 +168,7 @@ def contact_sheet(records: Sequence[dict[str, Any]]) -> Sheet:
         size = f"{record['width']}x{record['height']}"
         name = f"{record['subset']}: {record['key']}, {record['codec']} {size}"
         try:
-            rgb = decode_photo(io.BytesIO(sample.image.read()), name).rgb
+            rgb = decode_photo(io.BytesIO(sample.image.read()), name).on_white().rgb
         except UnreadableImage:
             sheet.append(("", f"{name}: unreadable"))
             continue

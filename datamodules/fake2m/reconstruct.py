@@ -77,7 +77,9 @@ class Reconstruction(ShardJob):
                 yield SkippedSample(key, "without a record")
                 continue
             try:
-                photo = decode_photo(sample.image.read(), f"{shard.source}, {sample.key}")
+                photo = decode_photo(
+                    sample.image.read(), f"{shard.source}, {sample.key}"
+                ).on_white()
             except UnreadableImage:
                 yield SkippedSample(key, "unreadable")
                 continue

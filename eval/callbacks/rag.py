@@ -109,7 +109,9 @@ class RAGCallback(PeriodicEvaluation):
 
     def _load(self, paths: list[Path]) -> Tensor:
         """Load images, (n, 3, size, size) in [0, 1]."""
-        return torch.stack([center_square(open_photo(path).rgb, self.size) for path in paths])
+        return torch.stack(
+            [center_square(open_photo(path).on_white().rgb, self.size) for path in paths]
+        )
 
     def _parts(self, paths: list[Path]) -> list[list[Path]]:
         """Split files into batches."""

@@ -54,7 +54,8 @@ def add(
         """Score the images: table and gallery."""
         rows: list[list[str]] = []
         gallery: list[tuple[str, str]] = []
-        for number, name, photo in given.each():
+        for number, name, shown in given.each():
+            photo = shown.on_white()
             (seen,) = detector.predict(photo.rgb)
             rows.append([name, seen.verdict, f"{seen.probability:.3f}", seen.reason])
             file = save_thumbnail(photo.rgb, given.file(number, "seen.png"))

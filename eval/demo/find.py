@@ -127,8 +127,9 @@ def _search(
         Rows of the table; the image, and those matches of which there is an image.
     """
     rows: list[list[str]] = []
-    gallery: Gallery = [(save_thumbnail(photo.rgb, file("query.png")), name)]
-    [found] = finder.search(visitor, [photo.rgb], MATCHES_SHOWN)
+    seen = photo.on_white().rgb
+    gallery: Gallery = [(save_thumbnail(seen, file("query.png")), name)]
+    [found] = finder.search(visitor, [seen], MATCHES_SHOWN)
     for rank, entry in enumerate(found, start=1):
         match, rgb = finder.name_and_image(visitor, entry)
         similarity = f"{entry.similarity:.3f}"

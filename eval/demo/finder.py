@@ -152,9 +152,9 @@ class Finder:
         # An index may outlive its images.
         try:
             if path.is_file():
-                return path.name, open_photo(path).rgb
+                return path.name, open_photo(path).on_white().rgb
             if path.name in self.images:
-                return path.name, decode_photo(self.images[path.name], path.name).rgb
+                return path.name, decode_photo(self.images[path.name], path.name).on_white().rgb
         except UnreadableImage:
             pass
         return path.name, None

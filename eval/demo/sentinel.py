@@ -80,7 +80,8 @@ def add(model: str, sessions: Sessions) -> None:
         """Read the images: table, gallery, no files."""
         rows: list[list[str]] = []
         images: list[tuple[str, str]] = []
-        for number, name, photo in given.each():
+        for number, name, shown in given.each():
+            photo = shown.on_white()
             text = read_text(photo.rgb, reader) or "nothing"
             rows.append([name, "", text])
             thumbnail = save_thumbnail(photo.rgb, given.file(number, "read.png"))

@@ -136,7 +136,7 @@ def prepare(file: Path, size: int, codec: Codec) -> bytes:
         UnreadableImage: If it cannot be decoded.
         ValueError: If it is smaller than ``size``: enlarged images could be recognized.
     """
-    photo = without_metadata(open_photo(file))
+    photo = without_metadata(open_photo(file).on_white())
     height, width = photo.rgb.shape[:2]
     if min(height, width) < size:
         msg = (

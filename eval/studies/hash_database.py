@@ -46,7 +46,7 @@ class HashDatabase:
         entries = [(id_, name) for id_, name in enumerate(index.names) if name]
         for id_, name in progress(entries, unit="entry"):
             try:
-                codes.append(packed(open_photo(Path(name)).rgb))
+                codes.append(packed(open_photo(Path(name)).on_white().rgb))
             except (UnreadableImage, OSError):
                 continue
             ids.append(id_)

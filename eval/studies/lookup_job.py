@@ -124,7 +124,7 @@ class LookUpJob(Job[Query, dict[str, Tensor], dict[str, NDArray[Any]], dict[str,
         return super().blocks([replace(query, group=query.arm) for query in inputs], batch_size)
 
     def prepare(self, source: Query) -> dict[str, Tensor]:
-        rgb = source.file.open().rgb
+        rgb = source.file.open().on_white().rgb
         views = {}
         for kind, edits in self.edits.items():
             if source.arm or kind == CHAINS:

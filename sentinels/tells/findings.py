@@ -120,7 +120,7 @@ class CopyFinder:
         vectors = []
         for photo in photos:
             try:
-                vectors.append(self.embedder.embed_arrays([photo.open().rgb]).numpy()[0])
+                vectors.append(self.embedder.embed_arrays([photo.open().on_white().rgb]).numpy()[0])
             except UnreadableImage:
                 continue
         if not vectors:

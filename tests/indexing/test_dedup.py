@@ -111,3 +111,19 @@ def test_too_few_strangers_are_refused_and_no_copies_are_no_groups(tmp_path):
         (2, "e"),
     ]
     assert [member.pdq for member in chained] == [None, 7, 7, None, None]
+
+
+def test_shapes_in_the_alpha_channel_alone_are_told_apart(tmp_path, capsys):
+    icons = tmp_path / "icons"
+    icons.mkdir()
+    for number in range(3):
+        shape = Image.fromarray(collage(900 + number % 2)).resize((320, 240)).convert("L")
+        glyph = Image.new("RGBA", shape.size)
+        glyph.putalpha(shape)
+        glyph.save(icons / f"{number}.png", compress_level=number)
+    out = tmp_path / "groups.csv"
+    options = ["--threshold=0.98", "--workers=0"]
+    assert run(main, ["dedup", str(icons), "-o", str(out), *options]) == 0
+    rows = {row["image"].rpartition("/")[2]: row for row in table(out)}
+    assert rows.keys() == {"0.png", "2.png"}
+    assert rows["0.png"]["evidence"] == "pdq+descriptor"

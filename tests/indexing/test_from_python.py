@@ -1,13 +1,15 @@
 """Activation and search from Python agree with the commands, and need no files."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from engine.cli import run
-from images.io import open_photo
+from images.io import open_photo, save_png
 from indexing import ActivationConfig, Activator, Index
 from indexing.__main__ import main
 
@@ -74,3 +76,17 @@ def test_activate_agrees_with_the_command(index, extractor, originals, tmp_path)
     assert result.found
     assert result.nearer
     assert changed.name == str(file)
+
+
+def test_transparent_images_are_described_as_seen_on_white(index, originals, tmp_path):
+    opened = Index.open(index)
+    photo = open_photo(next(originals.glob("*.png")))
+    alpha = np.arange(photo.rgb.shape[0] * photo.rgb.shape[1], dtype=np.uint32) % 256
+    glass = replace(photo, alpha=alpha.reshape(photo.rgb.shape[:2]).astype(np.uint8))
+    save_png(glass, tmp_path / "glass.png")
+    by_hand = Image.new("RGB", photo.rgb.shape[1::-1], "white")
+    image = Image.open(tmp_path / "glass.png")
+    by_hand.paste(image, mask=image.getchannel("A"))
+    rows = opened.describe([tmp_path / "glass.png", by_hand, photo]).matrix
+    assert np.abs(rows[0] - rows[1]).max() < 1e-4
+    assert np.abs(rows[0] - rows[2]).max() > 1e-2

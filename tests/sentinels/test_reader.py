@@ -3,13 +3,14 @@
 import json
 
 import torch
+from PIL import Image
 
 from engine.cli import run
 from sentinels.__main__ import main
 from sentinels.client import Client
 from sentinels.plant import PlantConfig, plant
 from sentinels.planters import LocalPlanter
-from sentinels.reader import load_reader
+from sentinels.reader import KeyReader, load_reader
 from sentinels.record import Record
 
 
@@ -32,3 +33,18 @@ def test_verify_reads_by_a_service(collection, service, stub, tmp_path, capsys):
     assert run(main, [*command, service.base_url, "--json"]) == 0, capsys.readouterr().err
     assert json.loads(capsys.readouterr().out)["in_error"] == 0
     assert stub.requests
+
+
+def test_keys_are_read_as_seen_on_white():
+    image = Image.new("RGBA", (6, 4), (0, 0, 0, 0))
+    image.putpixel((0, 0), (0, 0, 0, 255))
+    seen = []
+
+    def read(images):
+        seen.extend(images)
+        return [""] * len(images)
+
+    KeyReader(read).read(image)
+    expected = torch.ones(3, 4, 6)
+    expected[:, 0, 0] = 0
+    assert torch.equal(seen[0], expected)

@@ -135,7 +135,7 @@ class RagFlow:
         final_prompt = f"Going by this picture of {caption}, make {prompt}"
         target = folder / f"{stem}_trial_{number}.png"
         chosen = await self._references(ranking, captions, salt)
-        images = [open_photo(path).rgb for path in chosen]
+        images = [open_photo(path).on_white().rgb for path in chosen]
         await self._generate_once(target, final_prompt, images, caption, seed)
         if self.config.references > 1:
             trial["references"] = [str(path) for path in chosen]

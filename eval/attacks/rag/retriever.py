@@ -123,7 +123,7 @@ class Retriever:
             group = champion + waiting[:room]
             waiting = waiting[room:]
             paths = [self.paths[candidates[place][0]] for place in group]
-            images = [encode_as(open_photo(path).rgb, "jpg") for path in paths]
+            images = [encode_as(open_photo(path).on_white().rgb, "jpg") for path in paths]
             question = (
                 f'Which of these {len(group)} pictures fits best: "{caption}"? They are numbered '
                 "from 0 in the order shown. Answer with the numbers, the best first, separated by "

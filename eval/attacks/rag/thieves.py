@@ -93,6 +93,6 @@ def _readable(photos: Sequence[ImageInput]) -> Iterator[tuple[str, RGBImage]]:
     """Decode images one by one, without the unreadable ones."""
     for photo in photos:
         try:
-            yield photo.name, photo.open().rgb
+            yield photo.name, photo.open().on_white().rgb
         except UnreadableImage as error:
             logger.warning("not compared: %s", error)
