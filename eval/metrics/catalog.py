@@ -38,7 +38,8 @@ INCEPTION = (
 CATALOG = (
     MetricInfo(
         "ism_all",
-        "cosine of generated faces to the person's mean embedding, no face = 0",
+        "cosine of generated faces to the person's mean embedding, no face = 0; in tables a person "
+        "below 0 counts as 0",
         "lower",
         FACES,
         "--faces FOLDER",

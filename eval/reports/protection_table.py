@@ -161,7 +161,9 @@ def summarise(
         partial += [note for note in notes if note]
 
         # Identity scores are at least 0, also in the table.
-        scores[arm] = identity_score([values["ism_all"] for values in measured])
+        isms = [values["ism_all"] for values in measured]
+        scores[arm] = identity_score(isms)
+        partial += _bounded(arm, isms)
         if "ism_all" in metrics:
             rows[arm]["ism_all"] = mean_of_known(scores[arm])
         intervals[arm] = {
@@ -259,6 +261,15 @@ def attacked_model(manifest: dict[str, Any]) -> str:
     """Name of the model that a study's attack starts from."""
     weights = (manifest.get("settings") or {}).get("weights") or {}
     return str((weights.get("attacked") or {}).get("name", "?"))
+
+
+def _bounded(arm: str, isms: Sequence[float]) -> list[str]:
+    """Note on people whose ISM is below 0 and counts as 0; none without such people."""
+    below = sum(ism < 0 for ism in isms)
+    if not below:
+        return []
+    heading = METRICS["ism_all"]
+    return [f"{arm}: {heading} is below 0 for {below} of {len(isms)} people, and counts as 0 there"]
 
 
 def _partial(results: Sequence[PersonResult], arm: str, metric: str) -> str:

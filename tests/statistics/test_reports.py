@@ -48,6 +48,21 @@ def test_a_table_says_people_intervals_least_p_and_holms():
     assert "it takes 7 after Holm over 3 comparisons" in text
 
 
+def test_people_below_zero_count_as_zero_and_are_told():
+    """The mean of faces only has them as they are, so it can be lower."""
+    persons = results(6)
+    for person in persons[:2]:
+        person["measured"]["rid"] |= {"ism_all": -0.2, "ism": -0.2}
+    table = summarise(persons, {}, {})
+    assert table.rows["rid"]["ism_all"] == pytest.approx(
+        np.mean([0, 0, *(person["measured"]["rid"]["ism_all"] for person in persons[2:])])
+    )
+    assert table.rows["rid"]["ism"] == pytest.approx((4 * 0.8 - 2 * 0.2) / 6)
+    note = "rid: ISM, no face = 0 is below 0 for 2 of 6 people, and counts as 0 there"
+    assert table.partial == [note]
+    assert note in table.text()
+
+
 def test_one_person_has_no_interval_and_no_nan():
     table = summarise(results(1), {}, {})
     assert "no intervals: they need at least 2 people" in table.text()
