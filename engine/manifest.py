@@ -85,13 +85,29 @@ def claim(
         ValueError: If the folder belongs to a job of another command or with other settings,
             or holds files that no run wrote.
     """
+    resumed = check_claim(folder, command, settings, renamed, implied)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_manifest(folder, command=command, finished=False, settings=settings)
+    return resumed
+
+
+def check_claim(
+    folder: Path,
+    command: str,
+    settings: dict[str, Any],
+    renamed: Renamed | None = None,
+    implied: Mapping[str, Any] | None = None,
+) -> bool:
+    """Refuse a folder that :func:`claim` refuses, and write nothing.
+
+    For a command that has all its results at its end, and leaves nothing if it fails before.
+    Arguments, result and errors are those of :func:`claim`.
+    """
     earlier = read_manifest(folder)
     if earlier is None:
         check_unused(folder)
-        folder.mkdir(parents=True, exist_ok=True)
     else:
         check_same(folder, earlier, command, settings, renamed, implied)
-    write_manifest(folder, command=command, finished=False, settings=settings)
     return earlier is not None
 
 

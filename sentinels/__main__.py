@@ -221,21 +221,23 @@ def decide_options(parser: Parser) -> None:
 
 
 def decide(settings: Any, output: Output) -> int:
-    """Test a system's answers; return 0 if the test ran, whatever its result."""
+    """Test a system's answers; return 0 if all keys were compared, whatever the result."""
+    from sentinels.decide import check_output
     from sentinels.decide import decide as run_test
     from sentinels.decide_config import DecideConfig
     from sentinels.decision_text import in_words
 
-    config = dataclass_from(settings, DecideConfig)
-    decision = run_test(
+    arguments = (
         settings.record,
         settings.answers,
         settings.output,
-        config,
+        dataclass_from(settings, DecideConfig),
         settings.control,
         settings.name,
         settings.sources,
     )
+    check_output(*arguments)
+    decision = run_test(*arguments)
     output.result(in_words(decision), decision=decision)
     return 0
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.files import atomic_write, private_files, write_text
-from engine.manifest import write_manifest
+from engine.files import atomic_write, locked, private_files, write_text
+from engine.manifest import check_claim, write_manifest
 from engine.records import to_json
 from engine.statistics import mean_interval
+from images.overlap import refuse_overlap
 from models.embedders import identify_model, open_embedder
 from sentinels.against import against_control
 from sentinels.compared import Compared, compare
@@ -21,6 +22,8 @@ from sentinels.permutation import effect_size, permutation_test, reach_of, seque
 from sentinels.record import Record
 from sentinels.references import Kind, open_references
 from sentinels.trials import Trials
+
+COMMAND = "sentinels decide"
 
 COMPAT_NAMES = {"auc": "ROC-AUC", "tpr_at_1": "TPR@1%FPR", "tpr_at_10": "TPR@10%FPR"}
 """Names of the ROC figures in the published evaluation's file."""
@@ -47,7 +50,8 @@ def decide(
     Args:
         record: Record of the sentinels, a JSON file.
         answers: Folder of the system's answers.
-        output: Folder of the results.
+        output: Folder of the results; an earlier decision in it is replaced. See
+            :func:`check_output`.
         config: Settings of the decision.
         control: Folder of the answers of a system without the sentinels.
         name: Name of the JSON file in the folders of answers, without its ending.
@@ -92,7 +96,74 @@ def decide(
         decoys = Record.open(decoy[1])
         decision["decoy"] = _test_system(compared("decoy", decoys), config)
     # Write the results.
-    output.mkdir(parents=True, exist_ok=True)
+    settings = _settings(record, answers, config, control, name, sources)
+    with locked(output):
+        write_manifest(output, command=COMMAND, finished=False, settings=settings)
+        _write(output, planted, protected, decision, config)
+        write_manifest(
+            output,
+            command=COMMAND,
+            finished=True,
+            settings=settings,
+            model=identify_model(config.similarity),
+        )
+    return decision
+
+
+def check_output(
+    record: Path,
+    answers: Path,
+    output: Path,
+    config: DecideConfig,
+    control: Path | None = None,
+    name: str = "out",
+    sources: Path | None = None,
+) -> None:
+    """Refuse a folder that is not for this decision; arguments as of :func:`decide`.
+
+    Raises:
+        FileNotFoundError: If the record is missing.
+        ValueError: If the folder has other files or another decision, is an input or lies in one,
+            or lies among the sentinels to publish.
+    """
+    planted = Record.open(record)
+    inputs = [record, answers, *(folder for folder in (control, sources) if folder is not None)]
+    collection = planted.provenance.get("inputs")
+    published = planted.file.parent / "images"
+    inputs += [Path(collection)] if isinstance(collection, str) else []
+    inputs += [published] if published.is_dir() else []
+    refuse_overlap(output, inputs, [])
+    settings = _settings(record, answers, config, control, name, sources)
+    check_claim(output, COMMAND, settings)
+
+
+def _settings(
+    record: Path,
+    answers: Path,
+    config: DecideConfig,
+    control: Path | None,
+    name: str,
+    sources: Path | None,
+) -> dict[str, Any]:
+    """Collect what identifies a decision, for the manifest; arguments as of :func:`decide`."""
+    return {
+        "record": str(record.resolve()),
+        "answers": str(answers.resolve()),
+        "control": str(control.resolve()) if control else None,
+        "name": name,
+        "sources": str(sources.resolve()) if sources else None,
+        "config": asdict(config),
+    }
+
+
+def _write(
+    output: Path,
+    planted: Record,
+    protected: Compared,
+    decision: dict[str, Any],
+    config: DecideConfig,
+) -> None:
+    """Write the decision, and the similarities of the tested system."""
     model = Path(config.similarity).name
     similarities = {
         entry: {"random_key": planted.sentinels[entry].key, "similarity": value}
@@ -103,23 +174,8 @@ def decide(
     with atomic_write(output / MATRIX) as partial, partial.open("wb") as stream:
         np.save(stream, protected.cosines.astype(np.float32))
     write_text(output / "decision.json", to_json(decision))
-    if control is not None and config.compat:
+    if "control" in decision and config.compat:
         _write_compat(output, model, decision, config)
-    settings = {
-        "record": str(record),
-        "answers": str(answers),
-        "control": str(control) if control else None,
-        "sources": str(sources) if sources else None,
-        "config": asdict(config),
-    }
-    write_manifest(
-        output,
-        command="sentinels decide",
-        finished=True,
-        settings=settings,
-        model=identify_model(config.similarity),
-    )
-    return decision
 
 
 def _test_system(compared: Compared, config: DecideConfig) -> dict[str, Any]:

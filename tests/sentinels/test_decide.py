@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import binomtest, kstest
 
 from engine.cli import run
+from engine.manifest import write_manifest
 from images.io import save_png
 from images.photo import Photo
 from sentinels.__main__ import main
@@ -410,3 +411,55 @@ def test_nothing_or_a_list_for_each_caption_may_be_retrieved(answered, found):
         answered, lambda entries: entries["3.png"]["trials"][0].update(retrieved_images=found)
     )
     assert len(Trials.open(answered / "system").entries) == 8
+
+
+def test_the_same_decision_may_be_repeated_and_no_other_is_replaced(answered, looks, capsys):
+    decide(answered, looks)
+    file = answered / "out" / "decision.json"
+    first = file.read_bytes()
+    file.unlink()
+    decide(answered, looks)
+    assert file.read_bytes() == first
+    (answered / "system").rename(answered / "other")
+    (answered / "control").rename(answered / "system")
+    decide(answered, looks)
+    changed = file.read_bytes()
+    assert changed != first, "of changed answers in the same folder"
+    assert decide(answered, looks, "--level", "0.02") == 2
+    assert "(config differs)" in capsys.readouterr().err
+    record, out = str(answered / "record.json"), str(answered / "out")
+    others = str(answered / "other")
+    assert run(main, ["decide", record, others, "-o", out, "--similarity", looks]) == 2
+    assert "(answers differs)" in capsys.readouterr().err
+    assert file.read_bytes() == changed
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("", "lies inside the output folder"),
+        ("images", "is the input"),
+        ("images/new", "lies inside the input"),
+        ("system", "is the input"),
+        ("control/new", "lies inside the input"),
+        ("s", "holds files that are not an earlier run's"),
+        ("planted", "holds the results of sentinels plant"),
+    ],
+)
+def test_no_decision_is_written_among_other_files(answered, looks, capsys, output, reason):
+    (answered / "planted").mkdir()
+    write_manifest(answered / "planted", command="sentinels plant", settings={})
+    before = {file: file.read_bytes() for file in answered.rglob("*") if file.is_file()}
+    # the last -o counts
+    more = ["--control", str(answered / "control"), "-o", str(answered / output)]
+    assert decide(answered, looks, *more) == 2
+    assert reason in capsys.readouterr().err
+    assert {file: file.read_bytes() for file in answered.rglob("*") if file.is_file()} == before
+
+
+def test_no_decision_is_written_into_the_collection(answered, looks, capsys):
+    record = Record.open(answered / "record.json")
+    record.provenance["inputs"] = str(answered / "s")
+    record.write()
+    assert decide(answered, looks, "-o", str(answered / "s" / "new")) == 2
+    assert f"lies inside the input {answered / 's'}" in capsys.readouterr().err
