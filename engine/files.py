@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import hashlib
 import os
@@ -188,13 +189,32 @@ def name_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+def decode_names(content: bytes, name: str) -> str:
+    """Decode text with file names; bytes that are not valid UTF-8 are kept.
+
+    Args:
+        content: The bytes of the text.
+        name: Name of the text in the error message.
+
+    Raises:
+        ValueError: If it begins with the mark of UTF-16.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        msg = f"{name}: text in UTF-16; save it as UTF-8"
+        raise ValueError(msg)
+    return content.decode("utf-8", "surrogateescape")
+
+
 def read_lines(path: Path) -> list[str]:
     """Read the lines of a text file that lists file names.
 
     Only line feeds end a line, as file names may contain Unicode's other line separators. Bytes
     that are not valid UTF-8 are kept.
+
+    Raises:
+        ValueError: If the file is UTF-16.
     """
-    lines = read_bytes(path).decode("utf-8", "surrogateescape").split("\n")
+    lines = decode_names(read_bytes(path), str(path)).split("\n")
     return lines if lines[-1] else lines[:-1]
 
 

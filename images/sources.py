@@ -16,7 +16,7 @@ from typing import IO, Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from engine.files import naming_errors, refuse_special
+from engine.files import decode_names, naming_errors, refuse_special
 from images.archives import DamagedArchive, Member, read_tar, walk_folder
 from images.formats import has_image_suffix
 from images.tables import ANY_COLUMNS, Columns, read_table
@@ -219,9 +219,12 @@ def read_text(source: str) -> str:
     """Read a text file, local or at an fsspec URL.
 
     Invalid UTF-8 is kept as surrogates.
+
+    Raises:
+        ValueError: If it is UTF-16.
     """
     with open_url(source) as stream:
-        return bytes(stream.read()).decode("utf-8", "surrogateescape")
+        return decode_names(bytes(stream.read()), source)
 
 
 def _archive_members(archives: list[SplitArchive]) -> Iterator[Member]:

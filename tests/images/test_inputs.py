@@ -263,3 +263,17 @@ def test_looking_for_inputs_needs_no_torch():
         "sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-be"])
+def test_a_list_in_utf_16_is_refused_by_name(tmp_path, coding):
+    mark = "" if coding == "utf-16" else "\ufeff"
+    (tmp_path / "list.txt").write_bytes(f"{mark}a.png\n".encode(coding))
+    with pytest.raises(ValueError, match=r"list\.txt: text in UTF-16; save it as UTF-8"):
+        find_images([tmp_path / "list.txt"])
+
+
+def test_a_list_with_the_mark_of_utf_8_is_read(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded())
+    (tmp_path / "list.txt").write_bytes("\ufeffa.png\r\n".encode())
+    assert len(find_images([tmp_path / "list.txt"]).images) == 1
