@@ -6,6 +6,9 @@ from typing import Any
 
 from engine.pages.shell import in_brackets, number, p_value
 
+SIDES = ("system", "control", "decoy")
+"""Systems of a decision, the tested one first."""
+
 NOT_A_TEST = (
     "no verdict: outputs were compared with the sentinels, as published, which is not a valid "
     "test: any system that letters the key resembles its sentinel"
@@ -16,7 +19,7 @@ NOT_A_TEST = (
 def in_words(decision: dict[str, Any]) -> str:
     """Format the verdicts, their evidence and the comparison with the control."""
     lines = []
-    for side in ("system", "control", "decoy"):
+    for side in SIDES:
         if side in decision:
             lines += _system_lines(side, decision[side])
     if "against_control" in decision:
@@ -67,7 +70,8 @@ def _system_lines(side: str, facts: dict[str, Any]) -> list[str]:
         lines.append(f"  sequential test: {_sequential_words(facts)}")
     if missing := facts["missing"]:
         name, reason = next(iter(missing.items()))
-        lines.append(f"  not compared: {len(missing)} keys, such as that of {name}: {reason}")
+        keys_words = "1 key, that" if len(missing) == 1 else f"{len(missing)} keys, such as that"
+        lines.append(f"  not compared: {keys_words} of {name}: {reason}")
     return lines
 
 

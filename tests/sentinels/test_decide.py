@@ -131,7 +131,8 @@ def test_asking_one_by_one_stops_early_and_seldom_wrongly():
 def answered(tmp_path):
     """Write sources of flat colors and their sentinels, with the answers of two systems.
 
-    The system returns the sources' colors, the control does not, and some answers are incomplete.
+    The system returns the sources' colors, the control does not. The system's image of 6.png is
+    missing, and 7.png is answered without a search.
     """
     colors = np.random.default_rng(0).integers(0, 255, (8, 4, 4, 3), dtype=np.uint8)
     record = Record(tmp_path / "record.json")
@@ -190,9 +191,21 @@ def decide(answered, looks, *more):
     return run(main, ["decide", *folders, "--similarity", looks, "--level", "0.01", *more])
 
 
+def change_answers(answered, change):
+    """Rewrite the system's answers; ``change`` edits its entries in place."""
+    file = answered / "system" / "out.json"
+    entries = json.loads(file.read_text())
+    change(entries)
+    file.write_text(json.dumps(entries))
+    return file
+
+
 def test_the_command_decides_and_counts_what_is_missing(answered, looks, capsys):
-    assert decide(answered, looks, "--control", str(answered / "control")) == 0
-    printed = capsys.readouterr().out
+    assert decide(answered, looks, "--control", str(answered / "control")) == 1
+    told = capsys.readouterr()
+    assert told.err == "error: system: 6.png: 1 of 1 output images are missing\n"
+    printed = told.out
+    assert "not compared: 1 key, that of 6.png" in printed
     assert "system: the sentinels were used" in printed
     assert "control: no evidence" in printed
     found = json.loads((answered / "out" / "decision.json").read_text())
@@ -223,10 +236,25 @@ def test_the_command_decides_and_counts_what_is_missing(answered, looks, capsys)
     assert json.loads((answered / "out" / "manifest.json").read_text())["model"]["sha256"]
 
 
+def test_each_key_that_is_not_compared_is_named_and_the_exit_code_says_so(answered, looks, capsys):
+    image = (answered / "system/images/5_trial_1.png").read_bytes()
+    (answered / "system/images/6_trial_1.png").write_bytes(image)
+    control = ["--control", str(answered / "control")]
+    assert decide(answered, looks, *control) == 0
+    assert capsys.readouterr().err == ""
+    change_answers(answered, lambda entries: entries["2.png"].update(trials=[]))
+    (answered / "control/images/4_trial_1.png").unlink()
+    assert decide(answered, looks, *control) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "error: system: 2.png: no trials",
+        "error: control: 4.png: 1 of 1 output images are missing",
+    ]
+
+
 def test_perfect_use_is_undecided_where_so_many_keys_cannot_reach_the_level(
     answered, looks, capsys
 ):
-    assert decide(answered, looks, "--level", "0.0001") == 0
+    assert decide(answered, looks, "--level", "0.0001") == 1
     printed = capsys.readouterr().out
     reason = "7 keys cannot reach level 0.0001, which takes at least 8 keys"
     assert f"system: undecided: {reason}" in printed
@@ -275,7 +303,7 @@ def test_each_run_has_rates_only_of_enough_keys():
 
 def test_compat_writes_the_published_file_and_gives_no_verdict(answered, looks, capsys):
     options = ["--compat", "true", "--queries", "7", "--times", "20"]
-    assert decide(answered, looks, "--control", str(answered / "control"), *options) == 0
+    assert decide(answered, looks, "--control", str(answered / "control"), *options) == 1
     printed = capsys.readouterr().out
     assert "degenerate" in printed
     assert "7 queries per score" in printed
@@ -306,23 +334,23 @@ def test_missing_sources_are_named_with_what_to_do(answered, looks, capsys):
         "8 sources cannot be used, such as that of 0.png: its source s/0.png is not there" in error
     )
     assert "give the folder of the original collection with --sources" in error
-    assert decide(answered, looks, "--sources", str(moved)) == 0
+    assert decide(answered, looks, "--sources", str(moved)) == 1
     assert "the sentinels were used" in capsys.readouterr().out
     (moved / "3.png").unlink()
-    assert decide(answered, looks, "--sources", str(moved)) == 0
+    assert decide(answered, looks, "--sources", str(moved)) == 1
     assert "not compared: 2 keys, such as that of 3.png: its source" in capsys.readouterr().out
 
 
 def test_a_sentinel_under_its_sources_name_is_not_compared(answered, looks, capsys):
     sentinel = (answered / "images/sentinel_2.png").read_bytes()
     (answered / "s/2.png").write_bytes(sentinel)
-    assert decide(answered, looks) == 0
+    assert decide(answered, looks) == 1
     assert "is the sentinel itself" in capsys.readouterr().out
     record = Record.open(answered / "record.json")
     entry = record.sentinels["2.png"]
     record.sentinels["2.png"] = replace(entry, provenance={"source_sha256": "0" * 64})
     record.write()
-    assert decide(answered, looks) == 0
+    assert decide(answered, looks) == 1
     assert "its sha256 differs" in capsys.readouterr().out
 
 
@@ -330,7 +358,7 @@ def test_answers_may_have_another_name(answered, looks, capsys):
     (answered / "system" / "out.json").rename(answered / "system" / "sdxl.json")
     assert decide(answered, looks) == 2
     assert "the folder has sdxl.json" in capsys.readouterr().err
-    assert decide(answered, looks, "--name", "sdxl") == 0
+    assert decide(answered, looks, "--name", "sdxl") == 1
     (answered / "system" / "sdxl.json").write_text('{"a": 1}')
     assert decide(answered, looks, "--name", "sdxl") == 2
 
@@ -342,15 +370,6 @@ def test_answers_whose_trials_are_none_are_named(answered, looks, capsys):
     file.write_text(json.dumps(entries))
     assert decide(answered, looks) == 2
     assert f"{file}: not the answers of a system: 3.png" in capsys.readouterr().err
-
-
-def change_answers(answered, change):
-    """Rewrite the system's answers; ``change`` edits its entries in place."""
-    file = answered / "system" / "out.json"
-    entries = json.loads(file.read_text())
-    change(entries)
-    file.write_text(json.dumps(entries))
-    return file
 
 
 def test_answers_to_the_keys_of_another_record_prove_nothing(answered, looks, capsys):
