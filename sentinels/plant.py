@@ -55,14 +55,22 @@ def plant(
         FileNotFoundError: If there are no images.
         RunEnds: If the service rejects the API key, or the request limit is reached; all finished
             sentinels are kept.
-        ValueError: If there are too few images, or the folder holds another job.
+        ValueError: If the collection is no folder or has too few image files, or the output folder
+            holds another job.
     """
     if not is_first_process():
         return None
     # Find the images that can be sources.
+    if inputs.is_file():
+        msg = f"{inputs}: a file; sources are image files in a folder: give the collection's folder"
+        raise ValueError(msg)
     images = find_images([inputs])
     photos = [photo for photo in images.images if photo.member is None]
     refuse_overlap(output, [inputs], images.images)
+    if not photos:
+        remedy = "unpack these, since sources are files of their own"
+        msg = f"{inputs}: the images of this folder are in tar files; {remedy}"
+        raise ValueError(msg)
     if len(photos) < config.count:
         msg = f"{config.count} sentinels need as many sources, there are {len(photos)}: lower count"
         raise ValueError(msg)

@@ -87,6 +87,8 @@ def plant(settings: Any, output: Output) -> int:
         asked=settings.count,
         keys_read_back=reader != NONE,
     )
+    if not report.rows:
+        return code
     images = settings.output / "images"
     publish = f"publish a copy of {settings.photos} with the files of {images} added"
     if settings.names == "neutral":

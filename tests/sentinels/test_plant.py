@@ -2,6 +2,7 @@
 
 import json
 import os
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +196,29 @@ def test_the_command_plants_and_says_what_was_not_checked(collection, tmp_path, 
         == 2
     )
     assert "--model" in capsys.readouterr().err
+
+
+def test_a_collection_in_tar_files_is_refused_with_what_is_allowed(collection, tmp_path):
+    shard = tmp_path / "shards" / "a.tar"
+    shard.parent.mkdir()
+    with tarfile.open(shard, "w") as archive:
+        archive.add(collection / "00000" / "000000000.png", "0.png")
+    for given, reason in (
+        (shard, "a file; sources are image files in a folder"),
+        (shard.parent, "images of this folder are in tar files; unpack these"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            planted(given, tmp_path / "out", PlantConfig(count=1))
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_published_where_no_sentinel_could_be_planted(collection, tmp_path, capsys):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    whole = (collection / "00000" / "000000000.png").read_bytes()
+    (photos / "a.png").write_bytes(whole[: len(whole) // 2])
+    command = ["plant", str(photos), "-o", str(tmp_path / "out"), "--reader", "none"]
+    assert run(main, [*command, "--count", "1"]) == 1
+    told = capsys.readouterr()
+    assert f"{photos / 'a.png'}: damaged" in told.err
+    assert "publish" not in told.out
