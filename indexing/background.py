@@ -46,4 +46,5 @@ def open_background(place: Path, extractor: Mapping[str, Any]) -> VectorStore:
         for reason in report.job.failed.values():
             log.warning("left out of the background: %s", reason)
         store = report.store
-        return VectorStore(np.array(store.matrix), store.names, store.embedder)
+        images = store.images
+        return VectorStore(np.array(store.matrix), store.names, store.embedder, lambda: images)

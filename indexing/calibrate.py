@@ -6,7 +6,7 @@ threshold then, and the bound still holds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,9 @@ LEAST_TO_NORMALIZE = 2 * least_scores(0.01)
 def from_background(index: NamedIndex, store: VectorStore, seed: int = 0) -> Strangers:
     """Choose strangers from a background set.
 
-    Images whose descriptor is that of an entry are left out. Half of a set that is large enough
-    normalizes scores, the other half are the strangers.
+    Images whose descriptor is that of an entry are left out, and so are all but the first of those
+    with equal files or descriptors: copies are not independent, and the bound counts on that. Half
+    of a set that is large enough normalizes scores, the other half are the strangers.
 
     Args:
         index: The index, with its entries.
@@ -41,7 +42,10 @@ def from_background(index: NamedIndex, store: VectorStore, seed: int = 0) -> Str
     index.check(store.fingerprint, store.dimension, "the background images")
     digests = store_digests(store)
     known = index.entries.digests
-    new = np.ones(len(store), bool) if known is None else ~np.isin(digests, known)
+    files = [image.sha256 for image in store.images] or store.names
+    new = _is_first(digests.tolist()) & _is_first(files)
+    if known is not None:
+        new &= ~np.isin(digests, known)
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(new))
     normalizers = len(rows) // 2 if len(rows) >= LEAST_TO_NORMALIZE and index.compares_values else 0
     background = rows[:normalizers][:MAX_STRANGERS]
@@ -103,6 +107,16 @@ def from_entries(
         int((~single).sum()),
         "",
     )
+
+
+def _is_first(values: Sequence[Hashable]) -> NDArray[np.bool_]:
+    """Return True for the first of equal values, (N,)."""
+    places: dict[Hashable, int] = {}
+    for place, value in enumerate(values):
+        places.setdefault(value, place)
+    first = np.zeros(len(values), bool)
+    first[list(places.values())] = True
+    return first
 
 
 def picked(store: VectorStore, rows: NDArray[np.int64]) -> NDArray[np.float32]:

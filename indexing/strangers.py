@@ -33,6 +33,11 @@ BOUNDS = {
 }
 """Quantity that a threshold bounds, by source of the strangers."""
 
+LEFT_OUT = {
+    "index": "of which there are copies",
+    "background": "being copies of another one or of an entry",
+}
+"""Why images are left out of the strangers, by their source."""
 
 ARRAYS = ("vectors", "ids", "background", "scores")
 """Arrays in the file of strangers."""
@@ -63,7 +68,8 @@ class Strangers:
         background: (m, D) float32 descriptors of other background images, which normalize scores.
         scores: (n,) score of each one's nearest entry; minus infinity if none was found.
         parameters: faiss's search parameters of the scores.
-        excluded: Images left out because their file is there twice, or is an entry's.
+        excluded: Images left out. Of a background set, copies of another one, by file or
+            descriptor, and of an entry; of the entries, those of which there are copies.
         date: Day of the scores, as in 2026-11-29.
     """
 
@@ -123,7 +129,8 @@ class Strangers:
         )
         needed = least_scores(max_fpr, self.spare)
         few = "" if len(self) >= needed else f"; this rate takes {needed}"
-        return f"Calibrated on {len(self)} {kind}{others}, {self.date}{few}."
+        left = f"; {self.excluded} left out, {LEFT_OUT[self.source]}" if self.excluded else ""
+        return f"Calibrated on {len(self)} {kind}{others}, {self.date}{few}{left}."
 
     def _normalizer(self, index: Scoring) -> Normalizer | None:
         if not len(self.background):

@@ -17,7 +17,7 @@ from indexing.index import Index
 from indexing.search import search
 from indexing.similarity import Similarity, decimal
 from indexing.verdicts import unlike_words
-from models.store import VectorStore
+from models.store import StoredImage, VectorStore
 
 
 def unit(rng, count, dimension=8):
@@ -256,3 +256,26 @@ def test_real_strangers_are_called_copies_no_more_often_than_stated(tmp_path):
         assert found <= betabinom(300, rank, strangers + 1 - rank).ppf(0.999) <= 25
         matches, _ = search(index, parts["entries"], k=1)
         assert sum(match.verdict == "copy" for match in matches) == 300
+
+
+def test_copies_in_the_background_count_once(tmp_path):
+    rng = np.random.default_rng(6)
+    store(unit(rng, 30), "e", tmp_path / "f")
+    others = np.repeat(unit(rng, 14), 8, axis=0)
+    store(others, "b", tmp_path / "b")
+    index = build([tmp_path / "f"], tmp_path / "i", "Flat", background=tmp_path / "b")
+    assert (len(index.strangers), index.strangers.excluded) == (14, 98)
+    words = index.judge(0.01).words()
+    assert "Calibrated on 14 images of a background set" in words
+    assert "this rate takes 99; 98 left out, being copies of another one or of an entry" in words
+
+
+def test_equal_files_count_once_even_if_batches_changed_their_descriptors(tmp_path):
+    rng = np.random.default_rng(7)
+    rows = unit(rng, 12)
+    images = [StoredImage(f"{n}.png", f"/{n}.png", 1, 1, f"{n % 4}") for n in range(12)]
+    names = [image.path for image in images]
+    VectorStore(rows, names, {}, lambda: images).write(tmp_path / "b")
+    store(unit(rng, 30), "e", tmp_path / "f")
+    index = build([tmp_path / "f"], tmp_path / "i", "Flat", background=tmp_path / "b")
+    assert np.array_equal(np.sort(index.strangers.vectors, axis=0), np.sort(rows[:4], axis=0))
