@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,12 @@ class Member:
     evidence: str
 
 
-COLUMNS = [field_.name for field_ in fields(Member)]
+COLUMNS = [*(field_.name for field_ in fields(Member)), "notes", "error"]
+"""Columns of the table; after the members of groups, it has a row without a group for each other
+image of which there is a note or an error."""
+
+FLAT = f"not compared by PDQ: too flat, of a quality below {MIN_QUALITY} of 100"
+"""Note of images without a usable hash."""
 
 
 @dataclass
@@ -84,6 +90,11 @@ class Hashed:
     usable: NDArray[np.bool_]
     failed: dict[str, str]
 
+    @property
+    def flat(self) -> list[str]:
+        """Names of the images whose hash says nothing."""
+        return [name for name, usable in zip(self.names, self.usable, strict=True) if not usable]
+
 
 def hash_images(images: Sequence[ImageInput]) -> Hashed:
     """Hash images, and name those that cannot be read."""
@@ -106,6 +117,26 @@ def hash_images(images: Sequence[ImageInput]) -> Hashed:
         hashed.bits = np.stack(bits)
         hashed.usable = np.array(usable)
     return hashed
+
+
+def rows_of(
+    members: Sequence[Member], notes: Mapping[str, str], errors: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Return the rows of the table, by :data:`COLUMNS`.
+
+    Args:
+        members: Members by group.
+        notes: How an image was not compared, by its name.
+        errors: Why an image was not compared, or not described, by its name.
+    """
+    rows = [asdict(member) for member in members]
+    grouped = {member.image for member in members}
+    others = [image for image in {**notes, **errors} if image not in grouped]
+    rows += [dict.fromkeys(COLUMNS, "") | {"image": image} for image in others]
+    for row in rows:
+        row["notes"] = notes.get(row["image"], "")
+        row["error"] = errors.get(row["image"], "")
+    return rows
 
 
 def equal_files(digests: Sequence[str]) -> set[Pair]:

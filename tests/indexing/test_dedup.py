@@ -41,7 +41,8 @@ def test_copies_are_grouped_by_file_and_by_hash(album, tmp_path, capsys):
     assert "Descriptors were not compared" in told.out
     assert "broken.png" in told.err
     rows = {row["image"].rpartition("/")[2]: row for row in table(out)}
-    assert rows.keys() == {"1.png", "again.png", "small.jpg"}
+    assert rows.keys() == {"1.png", "again.png", "small.jpg", "broken.png"}
+    assert rows.pop("broken.png")["error"]
     assert {row["group"] for row in rows.values()} == {"1"}
     assert rows["again.png"]["evidence"] == "file+pdq"
     assert rows["again.png"]["pdq"] == "0"
@@ -127,3 +128,45 @@ def test_shapes_in_the_alpha_channel_alone_are_told_apart(tmp_path, capsys):
     rows = {row["image"].rpartition("/")[2]: row for row in table(out)}
     assert rows.keys() == {"0.png", "2.png"}
     assert rows["0.png"]["evidence"] == "pdq+descriptor"
+
+
+def test_images_that_were_not_compared_are_counted_and_named(album, tmp_path, capsys):
+    for number in range(7):
+        Image.new("RGB", (320, 240), (8 * number, 100, 90)).save(album / f"flat{number}.png")
+    shutil.copy(album / "flat6.png", album / "flat6 again.png")
+    Image.open(album / "1.png").resize((220, 165)).save(album / "1\nof two.png")
+    (album / "broken.png").write_text("no image")
+    out = tmp_path / "groups.csv"
+    command = ["dedup", str(album), "-o", str(out), "--overwrite", "--workers=0"]
+    # without descriptors
+    assert run(main, command) == 1
+    told = capsys.readouterr()
+    assert (
+        "14 images: 6 in 2 groups of copies, 4 more than one of each; 8 not compared by PDQ, "
+        in told.out
+    )
+    assert "being too flat; 1 failed" in told.out
+    assert "Compared by file alone, being too flat for PDQ: " in told.out
+    assert "flat4.png and 3 more." in told.out
+    rows = {row["image"].rpartition("/")[2]: row for row in table(out)}
+    assert "too flat" in rows["flat0.png"]["notes"]
+    assert (rows["flat0.png"]["group"], rows["flat0.png"]["error"]) == ("", "")
+    assert (rows["flat6.png"]["group"], rows["flat6.png"]["evidence"]) == ("2", "file")
+    assert "too flat" in rows["flat6.png"]["notes"]
+    assert rows["broken.png"]["error"]
+    assert "0.png" not in rows
+    # with descriptors, of which one is impossible
+    (album / "broken.png").unlink()
+    assert run(main, [*command, "--threshold=0.98", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["done"], list(told["failed"]), len(told["not_hashed"])) == (
+        13,
+        ["1\nof two.png"],
+        8,
+    )
+    rows = {row["image"].rpartition("/")[2]: row for row in table(out)}
+    assert "line break" in rows["1\nof two.png"]["error"]
+    assert rows["1\nof two.png"]["evidence"] == "pdq"
+    (album / "1\nof two.png").unlink()
+    assert run(main, [*command, "--threshold=0.98"]) == 0
+    assert "Compared by file and descriptor, being too flat" in capsys.readouterr().out
