@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from datamodules.shards import StoredShard, find_shards
@@ -54,10 +55,14 @@ def header_records(sources: Sequence[str]) -> list[dict[str, Any]]:
     from datamodules.fake2m.facts import read_facts
 
     records = []
+    read: set[Path] = set()
     most = max(1, MAX_SHARDS // max(1, len(sources)))
     for source in sources:
         local = [shard.local for shard in map(StoredShard, find_shards(source))]
-        tars = [shard for shard in local if shard is not None and shard.suffix == ".tar"]
+        tars = [
+            one for one in local if one is not None and one.suffix == ".tar" and one not in read
+        ]
+        read |= set(tars)
         for shard in tars[:: -(-len(tars) // most) or 1]:
             records += [record for _, record in islice(read_facts(shard), MAX_RECORDS)]
     return records

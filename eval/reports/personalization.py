@@ -21,6 +21,9 @@ from eval.studies.results import REMEDY, PersonResult, read_results
 from images.io import open_photo
 from images.metrics import amplify_change
 
+COMMAND = "eval personalize"
+"""Command whose studies are reported."""
+
 INDEXING = "indexing"
 """Folder, within a study's, of the results on copy detection; it is optional."""
 
@@ -46,11 +49,15 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
         The table of the report.
 
     Raises:
-        ValueError: If the study is not finished.
+        ValueError: If the study is not finished, or the folder is another command's.
     """
+    manifest = read_manifest(output) or {}
+    command = manifest.get("command", COMMAND)
+    if command != COMMAND:
+        msg = f"{output}: holds the results of {command}, which writes its report itself"
+        raise ValueError(msg)
     results = read_results(output)
     sets = output / "sets.json"
-    manifest = read_manifest(output) or {}
     generated = [
         len(list(output.glob(f"people/*/{arm}/generated_*.png"))) for arm in results[0]["measured"]
     ]

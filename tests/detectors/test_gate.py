@@ -44,6 +44,12 @@ def test_what_tells_the_classes_apart_is_said(separable, shards, monkeypatch):
         shortcut_warning(["nowhere/*.tar"])
 
 
+def test_a_shard_that_is_named_twice_is_read_once(shards):
+    pattern = f"{shards}/val-*.tar"
+    once = header_records([pattern])
+    assert len(header_records([pattern, f"{shards}/val-photos-*.tar", pattern])) == len(once)
+
+
 def test_shards_of_others_and_features_are_not_tested(tmp_path):
     import tarfile
 

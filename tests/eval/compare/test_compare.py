@@ -51,6 +51,12 @@ def test_an_equal_cell_has_no_settings_that_differ(tmp_path, capsys):
     assert "Only A has the cells lora/jpeg75." in compared.notes
 
 
+def test_report_says_whose_results_a_folder_holds(tmp_path, capsys):
+    matrix = protection_run(tmp_path / "a", {"rid": -0.3})
+    assert run(main, ["report", str(matrix)]) == 2
+    assert f"{matrix}: holds the results of eval matrix, which" in capsys.readouterr().err
+
+
 def test_a_page_replaces_no_file(tmp_path, capsys):
     a = protection_run(tmp_path / "a", {"rid": -0.3})
     before = (a / "results.parquet").read_bytes()
