@@ -15,6 +15,21 @@ UNSUPPORTED = frozenset(
 )
 """File name endings of unsupported image formats, which are reported as failures."""
 
+DATA_SUFFIXES = frozenset(
+    {".json", ".jsn", ".jsonl", ".yaml", ".yml", ".xml", ".csv", ".tsv", ".cbor", ".msgpack"}
+    | {".txt", ".text", ".md", ".transcript", ".caption", ".captions", ".prompt", ".tags", ".url"}
+    | {".cls", ".cls2", ".class", ".label", ".count", ".index", ".inx", ".id", ".uid", ".score"}
+    | {".npy", ".npz", ".ten", ".tb", ".mp", ".msg", ".pt", ".pth", ".safetensors", ".emb"}
+    | {".pyd", ".pickle", ".pkl", ".md5", ".sha256"}
+)
+"""File name endings of records, texts, labels and arrays in tar files.
+
+They are those that WebDataset decodes, and other common ones.
+"""
+
+NOT_AN_IMAGE = "not an image by its name"
+"""Reason for skipping a file without an image's ending."""
+
 
 def unsupported_reason(name: str) -> str:
     """Explain why a file's format is unsupported; empty if it is supported."""

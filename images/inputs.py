@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING
 from engine.files import read_bytes, read_lines
 from engine.records import read_json
 from images.archives import Member, index_tar, walk_folder
-from images.formats import SUFFIXES, has_image_suffix, unsupported_reason
-from images.samples import group_samples, no_images_message, several_images_message
+from images.formats import NOT_AN_IMAGE, SUFFIXES, has_image_suffix, unsupported_reason
+from images.samples import (
+    group_samples,
+    no_images_message,
+    several_images_message,
+    skip_reason,
+)
 
 if TYPE_CHECKING:
     from images.photo import Photo
@@ -204,7 +209,7 @@ def _add_folder(result: JobInputs, root: Path, prefix: str) -> None:
             remedy = "make shards of it with python -m datamodules shard"
             result.skipped[name] = f"a compressed archive or table; {remedy}"
         else:
-            result.skipped[name] = "not an image by its name"
+            result.skipped[name] = NOT_AN_IMAGE
     # Refuse a folder without images.
     if len(result.images) == images_before:
         first_error = next(iter(list(result.failed.values())[failed_before:]), "")
@@ -241,8 +246,8 @@ def _add_tar(result: JobInputs, path: Path, name: str) -> None:
         msg = f"{path}: {no_images_message()}"
         raise ValueError(msg)
     for member in members:
-        if member.skip:
-            result.skipped[f"{name}/{member.name}"] = member.skip
+        if reason := skip_reason(member):
+            result.skipped[f"{name}/{member.name}"] = reason
     for sample in samples:
         for image in sample.images:
             trouble = several_images_message(sample) if len(sample.images) > 1 else image.fault

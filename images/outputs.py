@@ -10,7 +10,7 @@ from engine.files import write_bytes
 from images.archives import Member, index_tar
 from images.formats import UNSUPPORTED
 from images.inputs import ImageInput
-from images.samples import Sample, group_samples, sample_key
+from images.samples import Sample, group_samples, sample_key, skip_reason
 from images.shard_writer import ShardWriter
 
 
@@ -57,9 +57,9 @@ def output_names(images: Sequence[ImageInput], ending: str) -> dict[str, str]:
 class ImageTree:
     """Writer of a job's results into its output folder.
 
-    Results of a shard go into a tar file of the same name, each followed by the other members of
-    its sample. Members of no sample are copied in their order. Samples of failed images are left
-    out.
+    Results of a shard go into a tar file of the same name, each followed by the data of its sample.
+    Data of no sample are copied in their order. Samples of failed images are left out, and so are
+    members that :func:`images.samples.skip_reason` names.
 
     Args:
         output: The folder.
@@ -136,7 +136,7 @@ class _OpenShard:
         self.samples: dict[int, Sample] = {}
         for sample in samples:
             self.samples.update((member.offset, sample) for member in sample.images)
-        self.loose: deque[Member] = deque(member for member in loose if not member.fault)
+        self.loose: deque[Member] = deque(member for member in loose if not skip_reason(member))
         self.writer = ShardWriter(target)
 
     def write(self, member: Member, name: str, content: bytes) -> None:
@@ -148,7 +148,8 @@ class _OpenShard:
             self._copy(self.loose.popleft())
         self.writer.add(name, content)
         for other in sample.others:
-            self._copy(other)
+            if not skip_reason(other):
+                self._copy(other)
 
     def close(self) -> None:
         for member in self.loose:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from images.archives import Member, index_tar
-from images.formats import SUFFIXES, has_image_suffix
+from images.formats import DATA_SUFFIXES, NOT_AN_IMAGE, SUFFIXES, has_image_suffix
 
 RECORD = ".json"
 """Ending of the member with an image's record."""
@@ -47,6 +47,18 @@ class Sample:
 def sample_key(name: str) -> str:
     """Return an image's name without its ending."""
     return str(name)[: -len(suffix)] if (suffix := PurePosixPath(name).suffix) else name
+
+
+def skip_reason(member: Member) -> str:
+    """Return why jobs over images leave a member of a tar file out; empty if they do not.
+
+    Jobs take images, and pass on the data beside them. All else is named and left out: it may be an
+    image under a name that says nothing of it.
+    """
+    if member.skip or has_image_suffix(member.name):
+        return member.skip
+    is_data = PurePosixPath(member.name).suffix.lower() in DATA_SUFFIXES
+    return member.fault if is_data else NOT_AN_IMAGE
 
 
 def group_samples(members: Iterable[Member]) -> tuple[list[Sample], list[Member]]:

@@ -97,6 +97,8 @@ def test_everything_in_a_tar_is_found_failed_or_skipped_by_name(tmp_path):
         "twice.png",
         "._a.jpg",
         "README",
+        *("000.ppm", "000.jpg.bak", "b.tga"),
+        *("c.cls", "000.mask.NPY", "v1.0/notes.txt"),
     ]
     links = [
         ("link.jpg", "000.jpg", tarfile.SYMTYPE),
@@ -116,7 +118,15 @@ def test_everything_in_a_tar_is_found_failed_or_skipped_by_name(tmp_path):
         "s.tar/link.jpg": "a link to 000.jpg",
         "s.tar/hard.jpg": "a link to 000.jpg",
         "s.tar/null": "neither a file nor a folder, but a special entry",
+        **dict.fromkeys(
+            [f"s.tar/{name}" for name in ("README", "000.ppm", "000.jpg.bak", "b.tga")],
+            "not an image by its name",
+        ),
     }
+    passed_on = ["000.json", "c.cls", "000.mask.NPY", "v1.0/notes.txt"]
+    told = {image.name for image in found.images} | set(found.failed) | set(found.skipped)
+    assert {f"s.tar/{name}" for name in passed_on}.isdisjoint(told)
+    assert len(told) + len(passed_on) == len(inside) + len(links)
     first = found.images[0]
     assert first.read() == encoded("JPEG", 0)
     assert (first.size, first.mtime_ns) == (len(encoded("JPEG", 0)), first.path.stat().st_mtime_ns)

@@ -1,4 +1,4 @@
-"""Outputs of jobs: a file for each image, and a tar file with all entries for each tar file."""
+"""Outputs of jobs: a file for each image, and a tar file with its data for each tar file."""
 
 import io
 import os
@@ -96,9 +96,9 @@ def test_a_name_that_is_no_text(tmp_path):
     assert os.listdir(os.fsencode(tmp_path / "out")) == [b"caf\xe9.png"]
 
 
-def test_everything_in_a_tar_file_passes_through_in_order(tmp_path):
+def test_data_in_a_tar_file_pass_through_in_order(tmp_path):
     inside = [
-        "README",
+        "README.md",
         "a.json",
         "a.jpg",
         "a.mask.npy",
@@ -113,11 +113,22 @@ def test_everything_in_a_tar_file_passes_through_in_order(tmp_path):
     run(tmp_path / "out", find_images([tmp_path / "in"]).images)
     found = contents(tmp_path / "out" / "deep" / "s.tar")
     assert list(found) == [
-        *("README", "a.png", "a.json", "a.mask.npy", "v1.0/b.c.png", "v1.0/b.c.txt"),
+        *("README.md", "a.png", "a.json", "a.mask.npy", "v1.0/b.c.png", "v1.0/b.c.txt"),
         *("between.txt", "d.png", "d.cls", "last/notes.md"),
     ]
     assert found["a.png"] == "done a.jpg"
     assert all(found[name] == name for name in found if not name.endswith(".png"))
+
+
+def test_no_image_under_another_name_gets_into_the_results(tmp_path):
+    """What a job did not change must not look as if it had."""
+    inside = ["e", "a.jpg", "a.json", "a.ppm", "b.ppm", "c.tga", "a.jpg.bak", "d.png_", "last.txt"]
+    write_tar(tmp_path / "in" / "s.tar", inside)
+    found = find_images([tmp_path / "in"])
+    run(tmp_path / "out", found.images)
+    written = list(contents(tmp_path / "out" / "s.tar"))
+    assert written == ["a.png", "a.json", "last.txt"]
+    assert set(found.skipped) == {f"s.tar/{name}" for name in set(inside) - {"a.jpg", *written}}
 
 
 def test_samples_of_failed_images_are_left_out(tmp_path):

@@ -1,10 +1,12 @@
 """Samples of archives: an image and what is named after it, with dots in names, in any order."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from images.archives import Member
-from images.samples import group_samples, sample_key, stream_samples
+from images.samples import group_samples, sample_key, skip_reason, stream_samples
 
 
 def members(*names):
@@ -129,3 +131,10 @@ def test_every_image_is_in_exactly_one_sample(stems, endings):
         assert sorted(image.name for sample in samples for image in sample.images) == images
         others = [other.name for sample in samples for other in sample.others]
         assert len(others) == len(set(others))
+
+
+def test_data_too_large_to_copy_are_named():
+    whole = Member("a.npy", b"")
+    assert skip_reason(whole) == ""
+    assert skip_reason(replace(whole, fault="too large")) == "too large"
+    assert skip_reason(Member("a.jpg", b"", fault="too large")) == "", "it fails by name"
