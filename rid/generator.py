@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from checkpoints.card import Purpose
 from checkpoints.lightning_files import Config, Weights
 from checkpoints.saved import SavedModel
+from images.budget import check_budget
 
 MOST_PATCHES = 128
 """Of a side: 2,048 pixels with the paper's patches of 16."""
@@ -83,9 +84,7 @@ class PerturbationGenerator(SavedModel, tags=["image-protection", "rid"]):
             )
             msg = f"a generator's sizes must be at least 1, got {sizes}"
             raise ValueError(msg)
-        if not 1 <= budget <= 255:
-            msg = f"budget is in gray levels and must be from 1 to 255, got {budget}"
-            raise ValueError(msg)
+        check_budget(budget)
         if image_size % patch_size:
             msg = f"image_size must be a multiple of patch_size, got {image_size} and {patch_size}"
             raise ValueError(msg)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from datamodules.identities import Person
 from engine.manifest import describe
-from eval.arms.arm import Arm, check_budget
+from eval.arms.arm import Arm
+from images.budget import check_budget
 from indexing.activation_config import ActivationConfig
 from indexing.activator import Activator
 from indexing.targets import Kind

@@ -90,15 +90,3 @@ class Arm(ABC):
         """Move the opened networks to a device."""
         self.device = torch.device(device)
         return self
-
-
-def check_budget(budget: float) -> float:
-    """Return a budget that files can hold.
-
-    Raises:
-        ValueError: If it is not from 1 to 255.
-    """
-    if not 1 <= budget <= 255:
-        msg = f"budget is in gray levels and must be from 1 to 255, got {budget}"
-        raise ValueError(msg)
-    return budget

@@ -13,7 +13,8 @@ from torch import Tensor
 import rid.pairs.objectives  # noqa: F401, so that configs may name its classes
 from datamodules.identities import Person
 from engine.manifest import describe
-from eval.arms.arm import Arm, check_budget
+from eval.arms.arm import Arm
+from images.budget import check_budget
 from images.transforms.purifier import Purifier
 from rid.edits import list_objectives, record
 from rid.lineage import Lineage

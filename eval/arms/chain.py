@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from datamodules.identities import Person
-from eval.arms.arm import Arm, check_budget
+from eval.arms.arm import Arm
 from eval.arms.folder import Folder
+from images.budget import check_budget
 from rid.lineage import NOTHING, Lineage
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from checkpoints.folders import model_path
 from datamodules.identities import Person
 from engine.manifest import describe, fingerprint
-from eval.arms.arm import Arm, check_budget
+from eval.arms.arm import Arm
+from images.budget import check_budget
 from models.faces.backends import face_fingerprints
 from rid.lineage import Lineage, lineage_of
 from rid.protect.face_search import FaceSearch, choose_mode

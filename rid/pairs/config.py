@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import rid.pairs.objectives  # noqa: F401, so that the option names its classes
+from images.budget import check_budget
 from images.transforms.purifier import Purifier
 from rid.pairs.objective import ModelObjective
 
@@ -52,7 +53,7 @@ class PairConfig:
     Attributes:
         objective: Objective of the ascent and its models: a class of
             :mod:`rid.pairs.objectives`.
-        budget: Bound of the perturbation in gray levels of 255.
+        budget: Bound of the perturbation in gray levels of 255, from 1 to 255.
         side: Side in pixels to which images are resized and center-cropped, as in RID's programs.
         pgd: Settings of PGD.
         alternate_models: Attack the models one after another in each round and average the results,
@@ -68,7 +69,8 @@ class PairConfig:
         seed: Seed of all random draws.
 
     Raises:
-        ValueError: If ``batch_size`` is below 1, or ``reference`` does not fit the objective.
+        ValueError: If ``batch_size`` is below 1, ``budget`` is out of range, or ``reference`` does
+            not fit the objective.
     """
 
     objective: ModelObjective
@@ -84,6 +86,7 @@ class PairConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_budget(self.budget)
         if self.reference is not None and not (self.objective.learns and self.by_folder):
             msg = (
                 "reference needs an objective that fine-tunes, such as FineTunedSurrogate, and "

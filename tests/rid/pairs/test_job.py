@@ -293,3 +293,10 @@ def test_pairs_through_edits_name_them_and_differ(photos, pipelines, tmp_path, c
     assert not np.array_equal(levels(tmp_path / "plain" / name), levels(tmp_path / "edited" / name))
     assert pairs(photos, tmp_path / "plain", pipelines[:1], edits=[edit]) == 2
     assert "edits differs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("budget", [0.4, 0.0, 256.0])
+def test_a_budget_that_files_cannot_hold_is_refused(photos, tmp_path, pipelines, capsys, budget):
+    assert pairs(photos, tmp_path / "out", pipelines[:1], budget=budget) == 2
+    assert f"must be from 1 to 255, got {budget}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
