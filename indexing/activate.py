@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
@@ -49,6 +50,7 @@ class ActivateJob(ImageJob[Photo, ActivationResult]):
         *("found", "distance_before", "distance_after", "notes", "error"),
     )
     """Columns for one index; for several, see :func:`index_columns`."""
+    implied = MappingProxyType({"batch_size": 16})
 
     def __init__(self, activator: Activator, tree: ImageTree) -> None:
         self.activator = activator
@@ -188,6 +190,7 @@ def activate_photos(
         "target": target,
         "activation": asdict(config),
         "indices": [index.record() for index in opened],
+        "batch_size": options.batch_size,  # rounds the networks' sums
     }
     job = ActivateJob(Activator(opened, target, config), tree)
     report = run_image_job(job, found, settings, options)

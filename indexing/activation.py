@@ -173,6 +173,9 @@ def activate(
 ) -> ActivatedImages:
     """Activate images of any sizes together.
 
+    Each image has its own random numbers, loss and optimizer, so that its result does not depend on
+    the others, but for the rounding of floating-point sums in the networks' batches.
+
     Args:
         images: (3, H, W) RGB in [0, 1] each, on one device.
         objectives: One for each index that is to find the images. Their gradients are brought to
@@ -183,12 +186,14 @@ def activate(
         The activated images and the losses.
     """
     # perturbations with small random initial values
-    generator = torch.Generator().manual_seed(config.seed)
     perturbations = []
+    generators = []
     for image in images:
+        generator = torch.Generator().manual_seed(config.seed)
+        generators.append(generator)
         initial = (1e-6 * torch.randn(image.shape, generator=generator)).to(image)
         perturbations.append(Perturbation(image, initial, config))
-    views = EditedViews(config.views, generator) if config.views else None
+    views = EditedViews(config.views, generators) if config.views else None
     # inputs and targets of each network
     originals = [_resized_originals(images, objective) for objective in objectives]
     targets = [
@@ -201,7 +206,7 @@ def activate(
         return [x + torch.cat(parts) for x, parts in zip(originals, by_network, strict=True)]
 
     def feature_loss(inputs: list[Tensor]) -> Tensor:
-        """Average the descriptors' distances to their targets over the networks."""
+        """Average the descriptors' distances to their targets over images and networks."""
         terms = []
         for objective, goals, x in zip(objectives, targets, inputs, strict=True):
             all_views = x if views is None else torch.cat([x, views(x)])
@@ -215,11 +220,12 @@ def activate(
         with torch.enable_grad():
             inputs = [x.requires_grad_(True) for x in network_inputs(resized)]
             loss = feature_loss(inputs)
-            gradients = torch.autograd.grad(config.lambda_f * loss, inputs)
+            # of the sum over the images: each has its own loss
+            gradients = torch.autograd.grad(len(images) * config.lambda_f * loss, inputs)
         # step of the perturbations
         for index, perturbation in enumerate(perturbations):
             own_gradients = [gradient[index] for gradient in gradients]
-            perturbation.step(own_gradients, config.lambda_i / len(perturbations))
+            perturbation.step(own_gradients, config.lambda_i)
             resized[index] = perturbation.resized(objectives)
         losses.append(loss.detach())
     # final loss, and results in 8 bits

@@ -89,7 +89,10 @@ class Activator:
         return cls(indices, kind, config)
 
     def activate_images(self, images: Images) -> list[ActivatedImage]:
-        """Activate images, one at a time, exactly as ``python -m indexing activate`` does.
+        """Activate images, one at a time, as ``python -m indexing activate --batch-size 1`` does.
+
+        With other batch sizes of the command, the rounding of the networks' sums may change a few
+        values by one level.
 
         Args:
             images: One or several: paths, Pillow images, (H, W, 3) uint8 arrays, or tensors

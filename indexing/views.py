@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -17,21 +19,29 @@ class EditedViews:
 
     Args:
         copies: Views per image, at least 1.
-        source: Source of the edits' seeds.
+        sources: Source of the edits' seeds for each image.
     """
 
-    def __init__(self, copies: int, source: torch.Generator) -> None:
+    def __init__(self, copies: int, sources: Sequence[torch.Generator]) -> None:
         self.copies = copies
-        self.source = source
+        self.sources = sources
         self.edits = random_edits()
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Edit normalized images, (B, 3, S, S) to (N * B, 3, S, S).
+        """Edit normalized images, (B, 3, S, S) to (N * B, 3, S, S): all, then all again, N times.
 
-        N is ``copies``. S must be a multiple of 16.
+        N is ``copies``; B is the number of sources. S must be a multiple of 16.
         """
-        seed = int(torch.randint(2**31, (), generator=self.source))
-        with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
+        by_image = [
+            self._edited(image, source)
+            for image, source in zip(images.split(1), self.sources, strict=True)
+        ]
+        return torch.stack(by_image, dim=1).flatten(0, 1)
+
+    def _edited(self, image: Tensor, source: torch.Generator) -> Tensor:
+        """Edit one image, (1, 3, S, S) to (N, 3, S, S)."""
+        seed = int(torch.randint(2**31, (), generator=source))
+        with torch.random.fork_rng(devices=[image.device] if image.is_cuda else []):
             torch.manual_seed(seed)
-            pixels = denormalize(images).clamp(0, 1).repeat(self.copies, 1, 1, 1)
+            pixels = denormalize(image).clamp(0, 1).repeat(self.copies, 1, 1, 1)
             return normalize(self.edits(pixels))

@@ -69,6 +69,8 @@ def test_a_stopped_activation_goes_on(originals, index, extractor, tmp_path, cap
     assert len(table(out / "activated.csv")) == 6
     assert activate(originals, out, index, extractor, "--activation.iterations=3") == 2
     assert "other settings" in capsys.readouterr().err
+    assert activate(originals, out, index, extractor, "--batch-size=2") == 2
+    assert "batch_size" in capsys.readouterr().err
 
 
 def test_limits_hold_in_the_files(originals, index, extractor, tmp_path):

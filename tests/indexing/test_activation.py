@@ -171,23 +171,22 @@ def test_limits_hold_after_rounding():
         assert (levels.int() - (picture * 255).round().int()).abs().max() <= 6
 
 
-def test_pictures_of_many_sizes_come_back_in_order():
+@pytest.mark.parametrize("views", [0, 2])
+def test_pictures_of_many_sizes_come_back_in_order_as_if_alone(views):
+    config = ActivationConfig(iterations=4, views=views)
     pictures = [waves()[index % 2] * (0.5 + 0.1 * index) for index in range(5)]
     targets = torch.randn(5, 16, generator=torch.Generator().manual_seed(0))
-    together = activate(
-        pictures, [replace(objective(), targets=targets)], ActivationConfig(iterations=2)
-    )
+    together = activate(pictures, [replace(objective(), targets=targets)], config)
     assert [tuple(levels.shape) for levels in together.images_u8] == [
         tuple(picture.shape) for picture in pictures
     ]
-    for index in (1, 4):
+    for index in range(5):
         alone = activate(
-            [pictures[index]],
-            [replace(objective(), targets=targets[index : index + 1])],
-            ActivationConfig(iterations=2),
+            [pictures[index]], [replace(objective(), targets=targets[index : index + 1])], config
         )
-        same = (alone.images_u8[0] == together.images_u8[index]).float().mean()
-        assert float(same) > 0.95  # first values are drawn in order
+        difference = alone.images_u8[0].short() - together.images_u8[index].short()
+        assert float((difference != 0).float().mean()) < 0.002  # sums of batches are rounded
+        assert int(difference.abs().max()) <= 1
 
 
 def test_several_targets_at_once():
