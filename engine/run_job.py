@@ -59,11 +59,12 @@ def run_job(
         with stop_on_sigterm() as stopping:
             done_before = _process_inputs(job, inputs, record, options, stopping)
 
-        # join the journals of all processes, and keep entries whose inputs are no longer given
+        # join the journals of all processes, and keep results whose inputs are no longer given
         entries = _entries_of_old_versions(job, inputs, record) | read_journal(record)
         names = {source.name for source in inputs}
         current = [entries[source.name] for source in inputs if source.name in entries]
-        stale = sorted(set(entries) - names)
+        gone = sorted(set(entries) - names)
+        stale = [name for name in gone if entries[name].row is not None]
         join_journals(record, [*current, *(entries[name] for name in stale)])
 
         # count, and write the manifest

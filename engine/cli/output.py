@@ -104,7 +104,9 @@ class Output:
             self.tell(f"skipped {name}: {reason}")
         for error in report.failed.values():
             self.error(error)
-        if report.stale:
+        if len(report.stale) == 1:
+            self.note(f"1 result belongs to an input that is no longer given: {report.stale[0]}")
+        elif report.stale:
             self.note(
                 f"{len(report.stale)} results belong to inputs that are no longer given, "
                 f"such as {report.stale[0]}"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.cli import Output
 from engine.files import LOCK, atomic_write, locked
 from engine.job import JobOptions
 from engine.run_job import run_job
@@ -107,6 +108,18 @@ def test_results_whose_inputs_are_gone_are_named(texts, tmp_path):
     _, report = run(texts, tmp_path / "out")
     assert report.stale == ["6.txt"]
     assert len(report.rows) == 6
+
+
+def test_an_input_that_failed_and_is_gone_has_no_result_to_name(texts, tmp_path, capsys):
+    (texts / "3.txt").write_text("damaged")
+    run(texts, tmp_path / "out")
+    (texts / "3.txt").unlink()
+    (texts / "6.txt").unlink()
+    _, report = run(texts, tmp_path / "out")
+    assert report.stale == ["6.txt"]
+    Output("shout").report(report, "shouted")
+    told = capsys.readouterr().err
+    assert told == "1 result belongs to an input that is no longer given: 6.txt\n"
 
 
 def test_an_input_whose_line_in_the_journal_is_damaged_is_done_again(texts, tmp_path):
