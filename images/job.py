@@ -60,7 +60,7 @@ class ImageJob(Job[ImageInput, Prepared, Result, SavedImage]):
         return {"output": self.tree.write(source, finished.content)} | finished.row
 
     def exists(self, source: ImageInput, row: dict[str, Any]) -> bool:
-        return self.tree.exists(source)
+        return self.tree.exists(source, str(row.get("output") or ""))
 
     def begin_group(self, group: str) -> None:
         self.tree.abandon_group()

@@ -75,6 +75,7 @@ class ImageTree:
         self.ending = ending
         self.names = output_names(images, ending)
         self.images = images
+        self._earlier: dict[str, str] = {}
         self._open: _OpenShard | None = None
 
     def target(self, image: ImageInput) -> Path:
@@ -85,8 +86,16 @@ class ImageTree:
         """List all files that the job will write."""
         return list(dict.fromkeys(self.target(image) for image in self.images))
 
-    def exists(self, image: ImageInput) -> bool:
-        """Return True if the output file of an image exists."""
+    def exists(self, image: ImageInput, earlier: str = "") -> bool:
+        """Return True if the output file of an image exists.
+
+        Args:
+            image: The input.
+            earlier: Name of its result in an earlier run. It is another one if an input of the same
+                stem came or went since; :meth:`write` then deletes the earlier file.
+        """
+        if earlier and image.member is None and earlier != self.names[image.name]:
+            self._earlier[image.name] = earlier
         return self.target(image).is_file()
 
     def write(self, image: ImageInput, content: bytes) -> str:
@@ -106,12 +115,22 @@ class ImageTree:
         name = self.names[image.name]
         if image.member is None:
             write_bytes(self.output / name, content)
+            self._delete_earlier(image)
             return name
         if self._open is None or self._open.group != image.group:
             self.close_group()
             self._open = _OpenShard(image, self.target(image))
         self._open.write(image.member, name.removeprefix(f"{image.group}/"), content)
         return name
+
+    def _delete_earlier(self, image: ImageInput) -> None:
+        """Delete an image's earlier result of another name, unless another image has that name."""
+        earlier = self._earlier.pop(image.name, "")
+        beside = PurePosixPath(self.names[image.name]).parent
+        if not earlier or PurePosixPath(earlier).parent != beside:
+            return
+        if earlier.casefold() not in {name.casefold() for name in self.names.values()}:
+            (self.output / earlier).unlink(missing_ok=True)
 
     def close_group(self) -> None:
         """Finish the current tar file, which appears only now."""

@@ -96,6 +96,32 @@ def test_a_name_that_is_no_text(tmp_path):
     assert os.listdir(os.fsencode(tmp_path / "out")) == [b"caf\xe9.png"]
 
 
+def test_a_result_whose_name_changes_leaves_no_earlier_one(tmp_path):
+    run(tmp_path / "out", write_files(tmp_path / "in", "deep/x.jpg", "deep/y.jpg"))
+    images = write_files(tmp_path / "in", "deep/x.webp", "deep/y.jpg.bmp")
+    tree = ImageTree(tmp_path / "out", images, "png")
+    earlier = {"deep/x.jpg": "deep/x.png", "deep/y.jpg": "deep/y.png"}
+    unfinished = [image for image in images if not tree.exists(image, earlier.get(image.name, ""))]
+    for image in unfinished:
+        tree.write(image, b"again")
+    written = sorted(path.name for path in (tmp_path / "out" / "deep").iterdir())
+    assert written == ["x.jpg.png", "x.webp.png", "y.jpg.png", "y.png"]
+
+
+@pytest.mark.parametrize("earlier", ["../x.png", "/x.png", "other/x.png", "b.png", "B.png"])
+def test_no_file_but_an_images_own_earlier_result_is_deleted(tmp_path, earlier):
+    images = write_files(tmp_path / "in", "a.jpg", "b.jpg")
+    run(tmp_path / "out", images)
+    for name in ("x.png", "out/x.png", "out/other/x.png", "out/B.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"another's")
+    before = sorted(tmp_path.rglob("*"))
+    tree = ImageTree(tmp_path / "out", images, "png")
+    assert tree.exists(images[0], earlier)
+    tree.write(images[0], b"again")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_data_in_a_tar_file_pass_through_in_order(tmp_path):
     inside = [
         "README.md",

@@ -379,3 +379,23 @@ def test_a_photo_that_was_replaced_under_its_name_is_protected_anew(
     Image.new("RGB", (33, 200), "gray").save(photos / "holiday" / "tall.webp")
     assert protect(*arguments) == 0
     assert (tmp_path / "out" / "tall.png").read_bytes() != before
+
+
+def test_a_result_that_gets_another_name_is_moved(photos, tmp_path, generator_folder):
+    """Its name is that of the photo's stem until another photo has the same stem."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    written = []
+    for change in (
+        lambda: (photos / "beach.png").rename(folder / "x.png"),
+        lambda: (photos / "beach.jpg").rename(folder / "x.jpg"),
+        lambda: (folder / "x.jpg").unlink(),
+    ):
+        change()
+        assert protect(folder, "-o", out, "--weights", generator_folder) == 0
+        written.append(sorted(path.name for path in out.glob("*.png")))
+    assert written == [
+        ["x.png"],
+        ["x.jpg.png", "x.png.png"],
+        ["x.jpg.png", "x.png"],  # a note says that x.jpg is no longer given
+    ]
