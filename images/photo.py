@@ -53,6 +53,14 @@ class Photo:
         part = torch.from_numpy(self.rgb[rows, columns].copy())
         return part.permute(2, 0, 1).float().div_(255)
 
+    def opacity(self) -> Tensor | None:
+        """Convert the alpha to (1, H, W) float32 in [0, 1]; None if all pixels are opaque."""
+        import torch
+
+        if self.alpha is None or self.alpha.min(initial=OPAQUE) == OPAQUE:
+            return None
+        return torch.from_numpy(self.alpha.copy())[None].float().div_(OPAQUE)
+
     def on_white(self) -> Photo:
         """Return the image as it is seen on a white page, without its transparency.
 
@@ -61,7 +69,7 @@ class Photo:
         """
         if self.alpha is None:
             return self
-        if self.alpha.size and self.alpha.min() == OPAQUE:
+        if self.alpha.min(initial=OPAQUE) == OPAQUE:
             return replace(self, alpha=None)
         seen = np.empty_like(self.rgb)
         alpha = self.alpha.astype(np.uint16)

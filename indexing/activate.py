@@ -68,14 +68,15 @@ class ActivateJob(ImageJob[Photo, ActivationResult]):
 
     def step(self, batch: Batch[ImageInput, Photo]) -> list[ActivationResult]:
         images = [photo.tensor() for photo in batch.prepared]
-        results = []
+        results: list[ActivationResult] = []
+        opacities = [photo.opacity() for photo in batch.prepared]
         for group in group_by_pixels(images):
-            results += self.activator.activate(group)
+            results += self.activator.activate(group, opacities[len(results) :][: len(group)])
         return results
 
     def finish(self, prepared: Photo, result: ActivationResult) -> SavedImage:
         photo, metrics = apply_result(prepared, result)
-        notes = list(prepared.notes)
+        notes = list(prepared.on_white().notes)
         if not result.activated:
             notes.append("not activated, the original is kept: no change of it is found")
         elif result.share < 1:

@@ -16,6 +16,7 @@ from torch import Tensor
 from images.io import to_uint8
 from images.metrics import psnr
 from indexing.activation_config import ActivationConfig, Loss, instantiate
+from indexing.opacity import Opacity, on_white
 from indexing.views import EditedViews
 from models.preprocessing import IMAGENET_STD, Preprocessing, resize
 
@@ -81,12 +82,22 @@ class Perturbation:
         image: (3, H, W) RGB in [0, 1].
         initial: Initial value of the parameter, (3, H, W).
         config: Settings of the optimization.
+        opacity: Share of the change that is seen, for each pixel; unseen ones do not change.
     """
 
-    def __init__(self, image: Tensor, initial: Tensor, config: ActivationConfig) -> None:
+    def __init__(
+        self,
+        image: Tensor,
+        initial: Tensor,
+        config: ActivationConfig,
+        opacity: Opacity = None,
+    ) -> None:
         self.image = image
+        self.opacity = opacity
         self.distortion = config.distortion
         self.amplitude = self.distortion.amplitude(image.unsqueeze(0))[0]
+        if opacity is not None:
+            self.amplitude = self.amplitude * (opacity > 0)
         self.parameter = initial.requires_grad_(True)
         # buffers of the parameter's memory layout, which fused optimizers require
         self.parameter.grad = torch.empty_like(initial)
@@ -123,7 +134,8 @@ class Perturbation:
         with torch.enable_grad():
             for objective in objectives:
                 full = self.value.unsqueeze(0).requires_grad_(True)
-                self.resized_pairs.append((full, objective.resize(full)))
+                seen = full if self.opacity is None else full * self.opacity
+                self.resized_pairs.append((full, objective.resize(seen)))
         return [small.detach() for _, small in self.resized_pairs]
 
     @torch.no_grad()
@@ -170,6 +182,7 @@ def activate(
     images: Sequence[Tensor],
     objectives: Sequence[DescriptorObjective],
     config: ActivationConfig,
+    opacities: Sequence[Opacity] | None = None,
 ) -> ActivatedImages:
     """Activate images of any sizes together.
 
@@ -181,6 +194,7 @@ def activate(
         objectives: One for each index that is to find the images. Their gradients are brought to
             one scale for each image.
         config: Settings of the optimization.
+        opacities: Opacity of each image, which the networks see on white; None for opaque images.
 
     Returns:
         The activated images and the losses.
@@ -188,14 +202,16 @@ def activate(
     # perturbations with small random initial values
     perturbations = []
     generators = []
-    for image in images:
+    opacities = opacities or [None] * len(images)
+    for image, opacity in zip(images, opacities, strict=True):
         generator = torch.Generator().manual_seed(config.seed)
         generators.append(generator)
         initial = (1e-6 * torch.randn(image.shape, generator=generator)).to(image)
-        perturbations.append(Perturbation(image, initial, config))
+        perturbations.append(Perturbation(image, initial, config, opacity))
     views = EditedViews(config.views, generators) if config.views else None
     # inputs and targets of each network
-    originals = [_resized_originals(images, objective) for objective in objectives]
+    seen = on_white(images, opacities)
+    originals = [_resized_originals(seen, objective) for objective in objectives]
     targets = [
         objective.targets.to(images[0]).repeat(config.views + 1, 1) for objective in objectives
     ]

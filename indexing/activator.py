@@ -17,6 +17,7 @@ from images.metrics import compare_images
 from images.photo import Photo
 from indexing.activation_config import ActivationConfig
 from indexing.index_goals import IndexGoals, IndexResult, describe
+from indexing.opacity import Opacity, on_white
 from indexing.release import ActivationResult, activate_and_check
 from indexing.target_indices import (
     TargetIndex,
@@ -107,7 +108,7 @@ class Activator:
         """
         activated = []
         for given in given_images(images):
-            result = self.activate([given.photo.tensor()])[0]
+            result = self.activate([given.photo.tensor()], [given.photo.opacity()])[0]
             photo, change = apply_result(given.photo, result)
             quality = (change["levels"], change["psnr"], change["ssim"])
             outcome = (result.activated, result.indices)
@@ -120,15 +121,27 @@ class Activator:
         for index in self.indices:
             index.extractor.to(device)
 
-    def activate(self, images: Sequence[Tensor]) -> list[ActivationResult]:
-        """Activate a batch of images, (3, H, W) RGB in [0, 1]."""
+    def activate(
+        self, images: Sequence[Tensor], opacities: Sequence[Opacity] | None = None
+    ) -> list[ActivationResult]:
+        """Activate a batch of images.
+
+        Args:
+            images: (3, H, W) RGB in [0, 1] each.
+            opacities: Opacity of each image, which searches see on white; None for opaque images.
+        """
         images = [image.to(self.device) for image in images]
-        described = describe([index.extractor for index in self.indices], images)
+        opacities = [
+            None if opacity is None else opacity.to(self.device)
+            for opacity in opacities or [None] * len(images)
+        ]
+        seen = on_white(images, opacities)
+        described = describe([index.extractor for index in self.indices], seen)
         goals = [
             IndexGoals.of(index, features, self.kind)
             for index, features in zip(self.indices, described, strict=True)
         ]
-        return activate_and_check(images, goals, self.config)
+        return activate_and_check(images, goals, self.config, opacities)
 
 
 def apply_result(photo: Photo, result: ActivationResult) -> tuple[Photo, dict[str, Any]]:

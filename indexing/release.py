@@ -12,6 +12,7 @@ from images.io import to_uint8
 from indexing.activation import activate
 from indexing.activation_config import ActivationConfig
 from indexing.index_goals import IndexGoals, IndexResult, results_of
+from indexing.opacity import Opacity, on_white
 
 SHARES = (1.0, 0.75, 0.5, 0.25)
 """Shares of a change, tried until a search finds the image."""
@@ -35,7 +36,10 @@ class ActivationResult:
 
 
 def activate_and_check(
-    images: Sequence[Tensor], goals: Sequence[IndexGoals], config: ActivationConfig
+    images: Sequence[Tensor],
+    goals: Sequence[IndexGoals],
+    config: ActivationConfig,
+    opacities: Sequence[Opacity] | None = None,
 ) -> list[ActivationResult]:
     """Activate images, and check each in every index after rounding.
 
@@ -47,7 +51,9 @@ def activate_and_check(
         images: (3, H, W) RGB in [0, 1] each, of 8-bit values, on one device.
         goals: Goals of these images, for each index.
         config: Settings of the optimization.
+        opacities: Opacity of each image, which searches see on white; None for opaque images.
     """
+    opacities = opacities or [None] * len(images)
     released: dict[int, ActivationResult] = {}
     for attempt in (list(goals), [goal.halfway() for goal in goals]):
         lost = [row for row in range(len(images)) if row not in released]
@@ -55,16 +61,18 @@ def activate_and_check(
             break
         originals = [images[row] for row in lost]
         objectives = [goal.rows(lost).objective() for goal in attempt]
-        changed = activate(originals, objectives, config).images_u8
+        their_opacities = [opacities[row] for row in lost]
+        changed = activate(originals, objectives, config, their_opacities).images_u8
         kept = [goal.rows(lost) for goal in goals]
-        for place, result in _largest_found_share(originals, changed, kept).items():
+        found = _largest_found_share(originals, changed, kept, their_opacities)
+        for place, result in found.items():
             released[lost[place]] = result
     # images that are lost by any change
     lost = [row for row in range(len(images)) if row not in released]
     if lost:
         originals = [images[row] for row in lost]
         of_lost = [goal.rows(lost) for goal in goals]
-        by_image = results_of(of_lost, originals)
+        by_image = results_of(of_lost, on_white(originals, [opacities[row] for row in lost]))
         for row, image, results in zip(lost, originals, by_image, strict=True):
             unchanged = to_uint8(image).cpu()
             released[row] = ActivationResult(unchanged, False, 0.0, _labelled(goals, results))
@@ -72,7 +80,10 @@ def activate_and_check(
 
 
 def _largest_found_share(
-    images: Sequence[Tensor], changed: Sequence[Tensor], goals: Sequence[IndexGoals]
+    images: Sequence[Tensor],
+    changed: Sequence[Tensor],
+    goals: Sequence[IndexGoals],
+    opacities: Sequence[Opacity],
 ) -> dict[int, ActivationResult]:
     """Scale changes down until each image is found; leave out images that never are.
 
@@ -80,6 +91,7 @@ def _largest_found_share(
         images: The originals, (3, H, W) in [0, 1] each.
         changed: Their changed forms, (3, H, W) uint8 each.
         goals: Goals of these images, for each index.
+        opacities: Opacity of each image.
     """
     released: dict[int, ActivationResult] = {}
     for share in SHARES:
@@ -87,7 +99,9 @@ def _largest_found_share(
         if not waiting:
             break
         blends = [_blend(images[row], changed[row], share) for row in waiting]
-        pixels = [blend.float() / 255 for blend in blends]
+        pixels = on_white(
+            [blend.float() / 255 for blend in blends], [opacities[row] for row in waiting]
+        )
         by_image = results_of([goal.rows(waiting) for goal in goals], pixels)
         for row, blend, results in zip(waiting, blends, by_image, strict=True):
             is_original = share < 1 and torch.equal(blend, to_uint8(images[row]))

@@ -160,12 +160,12 @@ def _activate(
     finder: Finder, visitor: Visitor, name: str, photo: Photo, place: Callable[[str], Path]
 ) -> Activated:
     """Activate an image, and search edited copies before and after."""
-    clean = photo.rgb
-    activated = finder.activate(clean)
+    released = Photo(finder.activate(photo), photo.alpha)
+    clean, activated = photo.on_white().rgb, released.on_white().rgb
 
     # Save the images.
     clean_file = save_thumbnail(clean, place("clean.png"))
-    file = save_full_size(Photo(activated, photo.alpha), place(f"{stem(name)}-activated.png"))
+    file = save_full_size(released, place(f"{stem(name)}-activated.png"))
     change = amplify_change(clean, activated)
     change_file = save_thumbnail(change, place("change.png"))
 

@@ -138,9 +138,9 @@ class Finder:
             entries.sort(key=lambda entry: -entry.similarity)
         return [entries[:k] for entries in results]
 
-    def activate(self, rgb: RGBImage) -> RGBImage:
-        """Activate an image (H, W, 3) for this index."""
-        result = self.activator.activate([Photo(rgb).tensor()])[0]
+    def activate(self, photo: Photo) -> RGBImage:
+        """Activate an image for this index; return its values (H, W, 3)."""
+        result = self.activator.activate([photo.tensor()], [photo.opacity()])[0]
         return to_rgb(result.image_u8)
 
     def name_and_image(self, visitor: Visitor, entry: Entry) -> tuple[str, RGBImage | None]:

@@ -1,6 +1,7 @@
 """Transparent images as they are seen on white."""
 
 import numpy as np
+import pytest
 
 from images.photo import ON_WHITE, Photo
 
@@ -24,3 +25,13 @@ def test_every_color_and_opacity_is_rounded_to_the_nearest_level():
     assert np.array_equal(seen.rgb, np.dstack([np.rint(exact)] * 3))
     assert seen.alpha is None
     assert seen.notes == ("other", ON_WHITE)
+
+
+def test_opacity_is_alpha_in_parts_of_one():
+    alpha = np.full(RGB.shape[:2], 255, np.uint8)
+    assert Photo(RGB).opacity() is None
+    assert Photo(RGB, alpha).opacity() is None
+    alpha[0, 1] = 51
+    opacity = Photo(RGB, alpha).opacity()
+    assert opacity.shape == (1, 5, 7)
+    assert opacity[0, 0].tolist()[:3] == pytest.approx([1.0, 0.2, 1.0])

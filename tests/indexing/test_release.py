@@ -3,11 +3,13 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from engine.cli import run
 from images.io import open_photo
+from images.photo import Photo
 from indexing import ActivationConfig, Activator, Index
 from indexing.__main__ import main
 from indexing.activation import DescriptorObjective, Perturbation, activate
@@ -159,3 +161,29 @@ def test_networks_with_large_and_small_gradients_have_a_say_each():
     assert joint[1] < before[1]
     # the small one keeps at least half of what it gains alone
     assert before[0] - joint[0] > 0.5 * (before[0] - small_alone)
+
+
+def test_transparent_images_are_activated_as_seen_on_white(index):
+    images = []
+    for number in range(8):
+        rgb = collage(7_000 + number, 40)
+        alpha = np.full(rgb.shape[:2], 255, np.uint8)
+        alpha[:, :16] = 0
+        alpha[:, 16:24] = 128
+        images.append(Photo(rgb, alpha))
+    config = ActivationConfig(iterations=4, distortion=Distortion(scaling=8.0))
+    activated = Activator.open(index, config).activate_images(images)
+    opened = Index.open(index)
+    for original, result in zip(images, activated, strict=True):
+        assert np.array_equal(result.photo.alpha, original.alpha)
+        changes = (result.photo.rgb != original.rgb).any(axis=2)
+        assert not changes[:, :16].any()  # what nobody sees finds no copies
+        assert changes[:, 24:].any()
+        described = opened.describe([original, result.photo])
+        filled = Index.open(index)
+        filled.add(VectorStore(described.matrix[:1], ["own"], described.embedder))
+        distances, ids = filled.search(described.matrix[1:], 101)
+        own = distances[0][ids[0] == filled.id_of("own")]
+        assert result.indices["index"].found == (len(own) > 0 and own[0] <= distances[0][0])
+        assert result.activated
+        assert result.indices["index"].nearer
