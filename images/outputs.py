@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from engine.files import write_bytes
@@ -54,6 +54,34 @@ def output_names(images: Sequence[ImageInput], ending: str) -> dict[str, str]:
     return names
 
 
+class FormerNames:
+    """Names that results had in an earlier run, before an input of the same stem came or went.
+
+    Args:
+        names: Present names by input, of :func:`output_names`.
+    """
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+        self._former: dict[str, str] = {}
+
+    def note(self, image: str, earlier: str) -> None:
+        """Note the name of an image's earlier result; empty if there is none."""
+        if earlier and earlier != self._names[image]:
+            self._former[image] = earlier
+
+    def take(self, image: str) -> str:
+        """Return the former name whose file an image's new result replaces; empty if none does.
+
+        A former name may be another image's present one.
+        """
+        former = self._former.pop(image, "")
+        if PurePosixPath(former).parent != PurePosixPath(self._names[image]).parent:
+            return ""
+        taken = {name.casefold() for name in self._names.values()} if former else set()
+        return "" if former.casefold() in taken else former
+
+
 class ImageTree:
     """Writer of a job's results into its output folder.
 
@@ -75,7 +103,7 @@ class ImageTree:
         self.ending = ending
         self.names = output_names(images, ending)
         self.images = images
-        self._earlier: dict[str, str] = {}
+        self._former = FormerNames(self.names)
         self._open: _OpenShard | None = None
 
     def target(self, image: ImageInput) -> Path:
@@ -94,8 +122,8 @@ class ImageTree:
             earlier: Name of its result in an earlier run. It is another one if an input of the same
                 stem came or went since; :meth:`write` then deletes the earlier file.
         """
-        if earlier and image.member is None and earlier != self.names[image.name]:
-            self._earlier[image.name] = earlier
+        if image.member is None:
+            self._former.note(image.name, earlier)
         return self.target(image).is_file()
 
     def write(self, image: ImageInput, content: bytes) -> str:
@@ -115,22 +143,14 @@ class ImageTree:
         name = self.names[image.name]
         if image.member is None:
             write_bytes(self.output / name, content)
-            self._delete_earlier(image)
+            if former := self._former.take(image.name):
+                (self.output / former).unlink(missing_ok=True)
             return name
         if self._open is None or self._open.group != image.group:
             self.close_group()
             self._open = _OpenShard(image, self.target(image))
         self._open.write(image.member, name.removeprefix(f"{image.group}/"), content)
         return name
-
-    def _delete_earlier(self, image: ImageInput) -> None:
-        """Delete an image's earlier result of another name, unless another image has that name."""
-        earlier = self._earlier.pop(image.name, "")
-        beside = PurePosixPath(self.names[image.name]).parent
-        if not earlier or PurePosixPath(earlier).parent != beside:
-            return
-        if earlier.casefold() not in {name.casefold() for name in self.names.values()}:
-            (self.output / earlier).unlink(missing_ok=True)
 
     def close_group(self) -> None:
         """Finish the current tar file, which appears only now."""

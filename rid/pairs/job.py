@@ -22,7 +22,7 @@ from engine.run_job import run_job
 from images.inputs import ImageInput, find_images
 from images.io import clamp_to_budget, encode_photo, to_rgb, to_uint8
 from images.job import count_pixels
-from images.outputs import output_names
+from images.outputs import FormerNames, output_names
 from images.overlap import refuse_overlap
 from images.photo import Photo
 from images.shard_writer import ShardWriter
@@ -98,6 +98,7 @@ class PairJob(Job[PairInput, Tensor, tuple[Tensor, Tensor], dict[str, bytes]]):
         self.objectives = objectives
         self.output = output
         self.names = names
+        self.former = FormerNames(names)
         self.shard: ShardWriter | None = None
 
     def setup(self, process: Process) -> None:
@@ -157,11 +158,15 @@ class PairJob(Job[PairInput, Tensor, tuple[Tensor, Tensor], dict[str, bytes]]):
             else:
                 key = name.removesuffix(".png").replace(".", "_")
                 self.shard.add(f"{key}.{kind}.png", content)
+        if former := self.former.take(source.name):
+            for kind in KINDS:
+                (self.output / kind / former).unlink(missing_ok=True)
         return {"name": name}
 
     def exists(self, source: PairInput, row: dict[str, Any]) -> bool:
         if source.group:
             return (self.output / source.group).is_file()
+        self.former.note(source.name, str(row.get("name") or ""))
         return pair_exists(self.output, self.names[source.name])
 
     def earlier_rows(self, record: Path) -> dict[str, dict[str, Any]]:

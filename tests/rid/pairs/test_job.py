@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -300,3 +301,13 @@ def test_a_budget_that_files_cannot_hold_is_refused(photos, tmp_path, pipelines,
     assert pairs(photos, tmp_path / "out", pipelines[:1], budget=budget) == 2
     assert f"must be from 1 to 255, got {budget}" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_pair_that_gets_another_name_leaves_none_behind(photos, tmp_path, pipelines):
+    folder, out = photos / "person0", tmp_path / "out"
+    assert pairs(folder, out, pipelines[:1]) == 0
+    shutil.copy(folder / "1.png", folder / "0.jpg")
+    assert pairs(folder, out, pipelines[:1]) == 0
+    for kind in ("source", "attacked"):
+        names = sorted(path.name for path in (out / kind).iterdir())
+        assert names == ["0.jpg.png", "0.png.png", "1.png", "2.png"]
