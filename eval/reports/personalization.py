@@ -53,7 +53,7 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
     """
     manifest = read_manifest(output) or {}
     command = manifest.get("command", COMMAND)
-    if command != COMMAND:
+    if command != COMMAND and not (output / "people").is_dir():
         msg = f"{output}: holds the results of {command}, which writes its report itself"
         raise ValueError(msg)
     results = read_results(output)
