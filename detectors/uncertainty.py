@@ -256,20 +256,25 @@ def resampling_units(scores: Scores) -> NDArray[np.str_]:
     captions = scores.facts["caption_id"]
     paths = scores.facts["source_path"]
     subsets = scores.facts["subset"]
-    numbers = np.char.add("#", np.arange(len(scores)).astype(str))
     qualified = np.char.add(np.char.add(subsets, "/"), paths)
     files = np.where(np.isin(paths, captions), paths, qualified)
-    units = np.where(captions != "", captions, np.where(paths != "", files, numbers))
-    digests = scores.facts["sha256"]
-    _, first, copy_of = np.unique(
-        np.where(digests != "", digests, numbers), return_index=True, return_inverse=True
-    )
+    units = np.where(captions != "", captions, np.where(paths != "", files, _numbers(scores)))
+    _, first, copy_of = np.unique(_files(scores), return_index=True, return_inverse=True)
     return units[first][copy_of]
 
 
 def without_copies(scores: Scores) -> NDArray[np.int64]:
     """Indices of the images, (M,), without further copies of one file of a class."""
-    digests = scores.facts["sha256"]
-    numbers = np.char.add("#", np.arange(len(scores)).astype(str))
-    names = np.char.add(scores.label.astype(str), np.where(digests != "", digests, numbers))
+    names = np.char.add(scores.label.astype(str), _files(scores))
     return np.sort(np.unique(names, return_index=True)[1])
+
+
+def _files(scores: Scores) -> NDArray[np.str_]:
+    """Hash of each image's file, (N,); its number if that is unknown."""
+    digests = scores.facts["sha256"]
+    return np.where(digests != "", digests, _numbers(scores))
+
+
+def _numbers(scores: Scores) -> NDArray[np.str_]:
+    """Names of the images by their numbers, (N,)."""
+    return np.char.add("#", np.arange(len(scores)).astype(str))

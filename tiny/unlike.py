@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from images.archives import Member
-from images.io import encode_as, to_rgb, to_uint8
+from images.io import encode_as, to_rgb
 from images.transforms import RGBImage
 from images.transforms.windows import random_window
 from tiny.collages import collage
@@ -54,7 +54,7 @@ def make_unlike_shards(output: Path, sizes: UnlikeSizes = UnlikeSizes()) -> None
 
 def close_up(number: int, size: int = 96) -> RGBImage:
     """Draw a portrait of 256 pixels, and cut out a random part, (size, size, 3) RGB."""
-    image = to_uint8(draw([FIRST_CLOSE_UP + number], [0], 256).images)[0]
+    image = draw([FIRST_CLOSE_UP + number], [0], 256).images[0]
     rows, columns = random_window((256, 256), (size, size), np.random.default_rng([17, number]))
     return np.ascontiguousarray(to_rgb(image)[rows, columns])
 

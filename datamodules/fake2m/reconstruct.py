@@ -32,7 +32,7 @@ from engine.files import file_digest
 from engine.job import JobOptions, Report
 from engine.manifest import fingerprint
 from images.headers import read_header
-from images.io import ENCODED, decode_photo, encode_as, to_rgb, to_uint8
+from images.io import ENCODED, decode_photo, encode_as, to_rgb
 from images.kinds import UnreadableImage
 from images.photo import Photo
 from images.samples import read_samples
@@ -92,8 +92,7 @@ class Reconstruction(ShardJob):
         self, key: str, photo: Photo, record: dict[str, Any]
     ) -> NewSample | SkippedSample:
         """Reconstruct an image, coded like its original."""
-        image_u8 = to_uint8(round_trip(self.autoencoder, photo.tensor().unsqueeze(0))[0])
-        rgb = to_rgb(image_u8)
+        rgb = to_rgb(round_trip(self.autoencoder, photo.tensor().unsqueeze(0))[0])
         facts = {
             "caption_id": record["caption_id"] or f"{record['subset']}/{record['source_path']}",
             "twin": record["sha256"],

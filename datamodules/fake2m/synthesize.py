@@ -27,7 +27,7 @@ from engine.devices import Process
 from engine.files import read_text
 from engine.job import JobOptions, Report
 from engine.manifest import fingerprint
-from images.io import encode_as, to_rgb, to_uint8
+from images.io import encode_as, to_rgb
 
 PRECISIONS = {"32-true": "32", "bf16-true": "bf16", "16-true": "16"}
 """Supported precisions, and their names in the job's settings."""
@@ -80,9 +80,8 @@ class Synthesis(ShardJob):
         for start in range(first, end, config.batch_size):
             self.report_step(start - first, end - first)
             numbers = range(start, min(start + config.batch_size, end))
-            images = to_uint8(self._generate(numbers))
-            for number, image_u8 in zip(numbers, images, strict=True):
-                pixels = to_rgb(image_u8)
+            for number, image in zip(numbers, self._generate(numbers), strict=True):
+                pixels = to_rgb(image)
                 facts = {
                     "caption": self.captions[number],
                     "guidance": config.guidance,

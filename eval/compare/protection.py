@@ -40,7 +40,8 @@ def compare_protection(a: Path, b: Path) -> Compared:
     pairs, doubt = _same_people(one, other)
     figures: list[Figure] = []
     notes: list[str] = []
-    for (cell, cell_of_b), name in _shared_cells(one, other):
+    shared = _shared_cells(one, other)
+    for (cell, cell_of_b), name in shared:
         for arm in one.arms:
             if arm in other.arms:
                 label = f"{name}, {arm}"
@@ -66,9 +67,8 @@ def compare_protection(a: Path, b: Path) -> Compared:
     tested = [figure.n for figure in figures if figure.p is not None]
     if words := reach(max(tested, default=0), len(tested)):
         notes.append(f"{words}.")
-    shared = [pair for pair, _ in _shared_cells(one, other)]
     manifests = [
-        _manifest(run, [pair[side] for pair in shared]) for side, run in enumerate((one, other))
+        _manifest(run, [pair[side] for pair, _ in shared]) for side, run in enumerate((one, other))
     ]
     settings = differing_settings(*manifests)
     return Compared("protection", "person", pairing, figures, settings, notes)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.records import read_json
-from images.io import open_photo, save_png, to_rgb, to_uint8
+from images.io import open_photo, save_png, to_rgb
 from images.photo import Photo
 
 REMEDY = "delete this person's result.json and start the study again with the same settings"
@@ -57,7 +57,7 @@ def save_all(images: Tensor, stem: Path) -> None:
         images: (B, 3, H, W) in [0, 1].
         stem: Path without number and ending.
     """
-    for index, image in enumerate(to_uint8(images).cpu()):
+    for index, image in enumerate(images):
         file = stem.with_name(f"{stem.name}_{index:02d}.png")
         save_png(Photo(to_rgb(image)), file)
 
