@@ -21,6 +21,7 @@ from engine.statistics import (
     crossed_interval,
     crossed_share_interval,
     crossed_table,
+    first_occurrences,
     share_interval,
     simultaneous,
     worst_of,
@@ -266,7 +267,7 @@ def resampling_units(scores: Scores) -> NDArray[np.str_]:
 def without_copies(scores: Scores) -> NDArray[np.int64]:
     """Indices of the images, (M,), without further copies of one file of a class."""
     names = np.char.add(scores.label.astype(str), _files(scores))
-    return np.sort(np.unique(names, return_index=True)[1])
+    return first_occurrences(names)
 
 
 def _files(scores: Scores) -> NDArray[np.str_]:

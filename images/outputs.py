@@ -47,10 +47,11 @@ def output_names(images: Sequence[ImageInput], ending: str) -> dict[str, str]:
         same.append(name)
         number = same.index(name)  # equal names are an error, below
         names[image.name] = f"{name}-{number + 1}.{ending}" if number else f"{name}.{ending}"
-    counts = Counter(names.values())
-    if duplicate := next((name for name, count in counts.items() if count > 1), None):
-        msg = f"two images would both be saved as {duplicate}: rename one of them"
-        raise ValueError(msg)
+    owners: dict[str, str] = {}
+    for name, saved in names.items():
+        if (other := owners.setdefault(saved, name)) != name:
+            msg = f"{other} and {name} would both be saved as {saved}: rename one of them"
+            raise ValueError(msg)
     return names
 
 

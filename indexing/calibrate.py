@@ -6,12 +6,12 @@ threshold then, and the bound still holds.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.statistics import least_scores
+from engine.statistics import first_occurrences, least_scores
 from indexing.entries import Inserted, store_digests
 from indexing.named_index import NamedIndex
 from indexing.strangers import Strangers
@@ -43,7 +43,8 @@ def from_background(index: NamedIndex, store: VectorStore, seed: int = 0) -> Str
     digests = store_digests(store)
     known = index.entries.digests
     files = [image.sha256 for image in store.images] or store.names
-    new = _is_first(digests.tolist()) & _is_first(files)
+    first = np.intersect1d(first_occurrences(digests), first_occurrences(np.asarray(files)))
+    new = np.isin(np.arange(len(digests)), first)
     if known is not None:
         new &= ~np.isin(digests, known)
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(new))
@@ -107,16 +108,6 @@ def from_entries(
         int((~single).sum()),
         "",
     )
-
-
-def _is_first(values: Sequence[Hashable]) -> NDArray[np.bool_]:
-    """Return True for the first of equal values, (N,)."""
-    places: dict[Hashable, int] = {}
-    for place, value in enumerate(values):
-        places.setdefault(value, place)
-    first = np.zeros(len(values), bool)
-    first[list(places.values())] = True
-    return first
 
 
 def picked(store: VectorStore, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ Intervals are None where they are undefined. They never have zero width and neve
 of the quantity. Functions import scipy when they are called, because loading it is slow.
 """
 
-from engine.statistics.bootstrap import Interval, bootstrap_interval, clusters
+from engine.statistics.bootstrap import Interval, bootstrap_interval
 from engine.statistics.calibration import CalibrationError, calibration_error, rms_error
 from engine.statistics.conformal import conformal_bound, least_scores
 from engine.statistics.crossed import (
@@ -39,6 +39,7 @@ from engine.statistics.ranking import (
 from engine.statistics.recalls import PairedRecall, paired_recall
 from engine.statistics.selection import Worst, simultaneous, worst_of
 from engine.statistics.shares import average_of_shares, proportion_interval, share_interval
+from engine.statistics.units import clusters, first_occurrences
 
 __all__ = [
     "CalibrationError",
@@ -60,6 +61,7 @@ __all__ = [
     "crossed_share_interval",
     "crossed_table",
     "crossed_test",
+    "first_occurrences",
     "holm",
     "holm_of_known",
     "least_keys",

@@ -94,10 +94,3 @@ def expanded_tail(units: int, confidence: float) -> float:
 
     quantile = t.ppf((1 - confidence) / 2, units - 1) * np.sqrt(units / (units - 1))
     return float(ndtr(quantile))
-
-
-def clusters(names: NDArray[np.str_]) -> list[NDArray[np.int64]]:
-    """Group row indices by name, as the units of a cluster bootstrap."""
-    order = np.argsort(names, kind="stable")
-    _, starts = np.unique(names[order], return_index=True)
-    return np.split(order, starts[1:])

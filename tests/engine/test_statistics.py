@@ -17,6 +17,7 @@ from engine.statistics import (
     crossed_share_interval,
     crossed_table,
     crossed_test,
+    first_occurrences,
     holm,
     least_keys,
     least_p_of_people,
@@ -105,6 +106,11 @@ def test_undefined_resamples_are_left_out_and_single_rows_give_none():
 def test_clusters_by_name():
     found = clusters(np.array(["b", "a", "b", "c", "a"]))
     assert [rows.tolist() for rows in found] == [[1, 4], [0, 2], [3]]
+
+
+def test_the_first_of_equal_values():
+    assert first_occurrences(np.array(["b", "a", "b", "c", "a"])).tolist() == [0, 1, 3]
+    assert first_occurrences(np.array([])).tolist() == []
 
 
 def test_intervals_of_proportions():

@@ -244,7 +244,7 @@ def test_two_photos_that_would_share_a_name(photos, tmp_path, generator_folder, 
     (photos / "beach.jpg.png").write_bytes((photos / "beach.png").read_bytes())
     one_error(
         capsys,
-        "would both be saved as beach.jpg.png",
+        "beach.jpg and beach.jpg.png would both be saved as beach.jpg.png",
         photos,
         "-o",
         tmp_path / "out",
