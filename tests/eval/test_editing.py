@@ -124,7 +124,9 @@ def test_settings_out_of_range_are_named(pipelines, faces):
         InstructionEdit("model", [EditRequest("a person at night")])
     with pytest.raises(ValueError, match="strength x steps at least 1"):
         ImageToImageEdit(pipelines[0], sampling=SAMPLING, strength=0.1)
-    with pytest.raises(ValueError, match="margin at least 0"):
+    with pytest.raises(ValueError, match="strength x steps at least 1"):
+        Inpainting(pipelines[0], faces=faces, sampling=SAMPLING, strength=0.1)
+    with pytest.raises(ValueError, match="margin must be at least 0"):
         Inpainting(pipelines[0], faces=faces, margin=-1)
     with pytest.raises(ValueError, match="samples and steps must be at least 1"):
         Sampling(samples=0)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from eval.attacks.editing.edit import EDITS, Editing, EditRequest
 from eval.attacks.single_image import Sampling
+from eval.attacks.strength import check_strength
 
 
 class ImageToImageEdit(Editing):
@@ -36,12 +37,7 @@ class ImageToImageEdit(Editing):
         sampling: Sampling = Sampling(),
         arguments: dict[str, Any] | None = None,
     ) -> None:
-        if not 0 < strength <= 1 or int(sampling.steps * strength) < 1:
-            msg = (
-                "strength is above 0 and at most 1, and strength x steps at least 1, got "
-                f"{strength} and {sampling.steps}"
-            )
-            raise ValueError(msg)
+        check_strength(strength, sampling.steps)
         super().__init__(model, edits, sampling, arguments)
         self.strength = strength
 

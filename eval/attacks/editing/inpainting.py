@@ -13,6 +13,7 @@ from torch import Tensor
 from eval.attacks.editing.edit import EDITS, Editing, EditRequest
 from eval.attacks.face_user import FaceUser
 from eval.attacks.single_image import Sampling, pillow_image
+from eval.attacks.strength import check_strength
 
 CENTER = (0.5, 0.5, 0.5, 0.5)
 """Box that is kept where no face is detected: center and sides, relative to the image's."""
@@ -36,7 +37,7 @@ class Inpainting(FaceUser, Editing):
         edits: The edits to ask for.
         faces: The attacker's face detector; see :func:`models.faces.backends.face_files`.
         margin: Share of the face's box that is added on each side.
-        strength: Share of the schedule that is run, above 0 and at most 1.
+        strength: Share of the schedule that is run, above 0 and at most 1; at least one step.
         sampling: Settings of the generated images.
         arguments: Further arguments of the pipeline.
 
@@ -56,11 +57,9 @@ class Inpainting(FaceUser, Editing):
         sampling: Sampling = Sampling(),
         arguments: dict[str, Any] | None = None,
     ) -> None:
-        if not 0 < strength <= 1 or margin < 0:
-            msg = (
-                "strength is above 0 and at most 1, and margin at least 0, got "
-                f"{strength} and {margin}"
-            )
+        check_strength(strength, sampling.steps)
+        if margin < 0:
+            msg = f"margin must be at least 0, got {margin}"
             raise ValueError(msg)
         super().__init__(model, edits, sampling, arguments)
         self.faces = faces

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from checkpoints.folders import model_folder
 from checkpoints.whole import explaining_load_errors
+from eval.attacks.strength import check_strength
 from images.transforms.differentiable import resize
 from images.transforms.purifier import Purifier
 from models.pipelines import open_pipeline
@@ -43,12 +44,7 @@ class ImageToImage(Purifier):
         guidance: float = 7.5,
         batch_size: int = 4,
     ) -> None:
-        if not 0 < strength <= 1 or int(steps * strength) < 1:
-            msg = (
-                "strength is above 0 and at most 1, and strength x steps at least 1, got "
-                f"{strength} and {steps}"
-            )
-            raise ValueError(msg)
+        check_strength(strength, steps)
         self.model = model
         self.prompt = prompt
         self.strength = strength

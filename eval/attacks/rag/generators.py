@@ -15,6 +15,7 @@ from PIL import Image
 
 from checkpoints.folders import PIPELINE_FILES, model_folder, pipeline_folder
 from engine.manifest import fingerprint
+from eval.attacks.strength import check_strength
 from images.io import decode_photo, encode_as
 from images.transforms import RGBImage
 from models.drawing import check_device, generate_image, run_in_turn
@@ -128,12 +129,7 @@ class ImageToImageGenerator(LocalGenerator):
         guidance: float = 3.0,
         device: str = "cpu",
     ) -> None:
-        if not 0 < strength <= 1 or int(steps * strength) < 1:
-            msg = (
-                "strength is above 0 and at most 1, and strength x steps at least 1, got "
-                f"{strength} and {steps}"
-            )
-            raise ValueError(msg)
+        check_strength(strength, steps)
         self.model = model
         self.strength = strength
         self.steps = steps
