@@ -129,8 +129,8 @@ def leftover_names(leftovers: Mapping[str, Sequence[str]] | None) -> dict[str, l
 
 
 def _kind(verdicts: Sequence[CellVerdict]) -> str:
-    """Kind of the headline's box: good if all cells hold, bad if one fails."""
-    found = {one.verdict for one in verdicts}
+    """Kind of the headline's box: good if all cells that can judge hold, bad if one fails."""
+    found = {one.verdict for one in verdicts} - {"weak attack"}
     if "fails" in found:
         return "bad"
     return "good" if found == {"holds"} else ""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from engine.statistics import PairedDifference
+from engine.statistics import PairedDifference, mean_interval
+from engine.statistics.bootstrap import Values
 from eval.reports.comparisons import SHARES, compare, count
 from eval.reports.matrix import by_arm, by_person, unique
 
 Row = dict[str, Any]
 
-Verdict = Literal["holds", "fails", "not shown"]
+Verdict = Literal["holds", "fails", "not shown", "weak attack"]
 
 MARGIN = 0.05
 """Difference below which a protection counts as without effect."""
@@ -43,6 +45,8 @@ class CellVerdict:
         metric: Metric of the difference: ism_all, or fdfr where no face is recognized.
         values: Mean of the metric by arm.
         difference: Paired difference, protected minus clean; None without people in both arms.
+        reach: Least identity that the attack is shown to reach without protection: the lower end of
+            the 95 % interval of ISM over people, or of the share of images with a face.
         minutes: Minutes of the cell, all people and arms; None if not recorded.
     """
 
@@ -52,14 +56,17 @@ class CellVerdict:
     metric: str
     values: Mapping[str, float]
     difference: PairedDifference | None
+    reach: float
     minutes: float | None
 
     @property
     def verdict(self) -> Verdict:
-        """Verdict by the interval alone; see :data:`CRITERIA`."""
+        """Verdict by the intervals alone; see :data:`CRITERIA`."""
         difference = self.difference
         if difference is None or difference.interval is None:
             return "not shown"
+        if self.reach <= MARGIN:
+            return "weak attack"
         ends = [SIGNS[self.metric] * end for end in difference.interval]
         if min(ends) > -MARGIN:
             return "fails"
@@ -101,6 +108,7 @@ def judge_cells(rows: Sequence[Row], arm: str, baseline: str = "clean") -> list[
                 metric,
                 means,
                 found[0] if found else None,
+                _reach(values.get(baseline, np.zeros(0)), metric),
                 sum(known) if len(known) == len(minutes) else None,
             )
         )
@@ -125,7 +133,7 @@ def headline(verdicts: Sequence[CellVerdict], rows: Sequence[Row], arm: str) -> 
             "One person allows no interval over people, so nothing is shown about others; for "
             f"this person {NAMES[verdicts[0].metric]} went from {', '.join(found)}."
         )
-    by_verdict: dict[Verdict, list[str]] = {"holds": [], "fails": [], "not shown": []}
+    by_verdict: defaultdict[Verdict, list[str]] = defaultdict(list)
     for one in verdicts:
         by_verdict[one.verdict].append(one.name)
     fails = "it does not survive " if by_verdict["holds"] else "the protection does not survive "
@@ -136,6 +144,8 @@ def headline(verdicts: Sequence[CellVerdict], rows: Sequence[Row], arm: str) -> 
         parts.append(fails + join(by_verdict["fails"]))
     if by_verdict["not shown"]:
         parts.append("nothing is shown for " + join(by_verdict["not shown"]))
+    if by_verdict["weak attack"]:
+        parts.append(f"too weak without protection to judge by: {join(by_verdict['weak attack'])}")
     return f"Over {count(people)}, {'; '.join(parts)}."
 
 
@@ -144,12 +154,20 @@ def join(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def _reach(clean: Values, metric: str) -> float:
+    """Lower end of the interval of identity without protection; NaN if nothing is known."""
+    known = clean[np.isfinite(clean)]
+    identity = 1 - known if metric == "fdfr" else known
+    interval = mean_interval(identity)
+    return _mean(identity) if interval is None else interval.low
+
+
 def _any_known(values: Mapping[str, Any]) -> bool:
     """Return True if a value of any arm is finite."""
     return any(np.isfinite(of_arm).any() for of_arm in values.values())
 
 
-def _mean(values: Any) -> float:
+def _mean(values: Values) -> float:
     """Mean of the finite values; NaN if there are none."""
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else float("nan")

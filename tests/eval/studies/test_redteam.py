@@ -188,6 +188,22 @@ def test_an_effect_that_is_certain_but_small_is_no_protection():
     assert verdict.verdict == "not shown"
 
 
+def test_an_attack_that_learns_nothing_from_clean_photos_shows_nothing():
+    rows = cells({"ti": (-0.3, 0.05), "weak": (0.0, 0.01), "uneven": (0.0, 0.01)})
+    for row in rows:
+        if row["attack"] == "weak":
+            row["ism_all"] -= 0.57
+        if row["attack"] == "uneven":
+            row["ism_all"] -= 0.6 - 0.9 * (row["person"] == "3")
+    verdicts = judge_cells(rows, "protected")
+    assert [one.verdict for one in verdicts] == ["holds", "weak attack", "weak attack"]
+    assert verdicts[1].reach == pytest.approx(0.03)
+    assert headline(verdicts, rows, "protected") == (
+        "Over 8 people, the protection survives ti; "
+        "too weak without protection to judge by: weak and uneven."
+    )
+
+
 def test_one_person_shows_nothing_about_others():
     rows = cells({"ti": (-0.3, 0.0)}, people=1)
     verdicts = judge_cells(rows, "protected")
