@@ -216,7 +216,7 @@ class ExactStream(IterableDataset[dict[str, Any]]):
     def _sample(self, sample: ShardSample) -> dict[str, Any]:
         """Decode a sample, or turn a damaged one into padding."""
         decoded = _decode(sample, self.view, self.edit)
-        return decoded | {"corrupt": 0} if "image" in decoded else self._padding(decoded["record"])
+        return decoded | {"damaged": []} if "image" in decoded else self._padding(decoded["record"])
 
     def _padding(self, record: dict[str, Any]) -> dict[str, Any]:
         """Build a padding sample, with a record if it replaces a damaged image."""
@@ -224,7 +224,7 @@ class ExactStream(IterableDataset[dict[str, Any]]):
             "image": self.empty_input,
             "label": PADDING,
             "record": record,
-            "corrupt": int(bool(record)),
+            "damaged": [record["error"]] if record else [],
         }
 
 

@@ -138,7 +138,7 @@ class MixedStream(IterableDataset[dict[str, Any]]):
     A batch depends on the seed and on the number of batches before it alone. The stream of a
     resumed run goes on exactly where it was.
 
-    For a damaged image another one near it is taken, whose ``corrupt`` counts the attempts.
+    For a damaged image another one near it is taken, whose ``damaged`` names those before it.
 
     Args:
         sources: Sources of real images, then those of generated images.
@@ -152,7 +152,7 @@ class MixedStream(IterableDataset[dict[str, Any]]):
 
     Raises:
         FileNotFoundError: If shards are missing.
-        ValueError: If a source has no samples.
+        ValueError: If a source has no samples, or, while reading, images of the other class.
     """
 
     group = 1
@@ -176,8 +176,9 @@ class MixedStream(IterableDataset[dict[str, Any]]):
             for source in class_sources:
                 self.shards.append(find_shards(source.urls))
                 self.weights.append(source.weight / total / 2)
-        urls = [source.urls for class_sources in sources for source in class_sources]
-        for pattern, shards in zip(urls, self.shards, strict=True):
+        self.urls = [source.urls for class_sources in sources for source in class_sources]
+        self.labels = [label for label in (0, 1) for _ in sources[label]]
+        for pattern, shards in zip(self.urls, self.shards, strict=True):
             refuse_empty(pattern, shards)
         self.view = view
         self.batch_size = batch_size
@@ -208,7 +209,9 @@ class MixedStream(IterableDataset[dict[str, Any]]):
             rng, sources = self._drawn(epoch * self.batches + number)
             view_rng = np.random.default_rng(rng.getrandbits(64))
             for source in sources:
-                yield from self._next_samples(self.streams[source], view_rng)
+                samples = self._next_samples(self.streams[source], view_rng)
+                self._check_class(source, samples[-1])
+                yield from samples
 
     def read(self, shard: str) -> Iterator[Any]:
         """Yield what a shard holds, not decoded."""
@@ -255,6 +258,19 @@ class MixedStream(IterableDataset[dict[str, Any]]):
             streams.append(ShuffledShards(shards, self.read, block, seed, taken[source]))
         return streams
 
+    def _check_class(self, source: int, sample: dict[str, Any]) -> None:
+        """Reject an image of the other class than its source was named for.
+
+        Raises:
+            ValueError: If it is.
+        """
+        label = self.labels[source]
+        if sample["label"] != label:
+            key = sample["record"]["key"]
+            meaning = {0: "data.real, but its label is 1", 1: "data.generated, but its label is 0"}
+            msg = f"{self.urls[source]}: {key} is named in {meaning[label]}; 1 is generated, 0 real"
+            raise ValueError(msg)
+
     def _next_samples(
         self, stream: ShuffledShards, view_rng: np.random.Generator
     ) -> list[dict[str, Any]]:
@@ -264,32 +280,35 @@ class MixedStream(IterableDataset[dict[str, Any]]):
             ValueError: If :data:`MAX_CORRUPT_IN_A_ROW` images in a row are damaged.
         """
         coded = stream.take()
-        corrupt = 0
+        damaged: list[str] = []
         while True:
             try:
                 first, *others = self.decode(next(coded), view_rng)
             except UnreadableImage as error:
-                corrupt += 1
-                if corrupt == MAX_CORRUPT_IN_A_ROW:
-                    msg = f"{corrupt} damaged images in a row, the last: {error}"
+                damaged.append(str(error))
+                if len(damaged) == MAX_CORRUPT_IN_A_ROW:
+                    msg = f"{len(damaged)} damaged images in a row, the last: {error}"
                     msg += "; get the shards again"
                     raise ValueError(msg) from error
             else:
                 stream.advance()
-                return [first | {"corrupt": corrupt}, *(other | {"corrupt": 0} for other in others)]
+                return [
+                    first | {"damaged": damaged},
+                    *(other | {"damaged": []} for other in others),
+                ]
 
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     """Collate decoded samples into a batch.
 
     Returns:
-        ``image``, (B, 3, S, S) in [0, 1], or (B, D) of features; ``label``, (B,); ``corrupt``, the
-        number of skipped images; ``record``, a list.
+        ``image``, (B, 3, S, S) in [0, 1], or (B, D) of features; ``label``, (B,); ``damaged``, why
+        each skipped image was; ``record``, a list.
     """
     return {
         "image": as_input(torch.stack([sample["image"] for sample in samples])),
         "label": torch.tensor([sample["label"] for sample in samples]),
-        "corrupt": torch.tensor(sum(sample["corrupt"] for sample in samples)),
+        "damaged": [reason for sample in samples for reason in sample["damaged"]],
         "record": [sample["record"] for sample in samples],
     }
 

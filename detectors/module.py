@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Callable
 from itertools import islice
@@ -37,6 +38,11 @@ PREPARE_BATCHES = 20
 
 LOSS_CHECK_EVERY = 50
 """Steps between checks for a finite loss."""
+
+NAMED_DAMAGED = 20
+"""Damaged images that training names; ``train/damaged`` counts all."""
+
+log = logging.getLogger(__name__)
 
 Rows = list[dict[str, Any]]
 
@@ -91,6 +97,7 @@ class SentryModule(LightningModule):
         self.detector = detector
         self.seed = 0
         self.rows: Rows = []
+        self.damaged: list[str] = []
 
     def setup(self, stage: str) -> None:
         """Refuse features of another backbone."""
@@ -124,10 +131,17 @@ class SentryModule(LightningModule):
             raise FloatingPointError(msg)
         accuracy = ((logits > 0) == (batch["label"] == 1)).float().mean()
         self.log_dict({"train/loss": loss, "train/accuracy": accuracy}, prog_bar=True)
-        self.log(
-            "train/corrupt", batch["corrupt"].float(), reduce_fx="sum", on_step=False, on_epoch=True
-        )
+        self._note_damaged(batch["damaged"])
         return loss
+
+    def _note_damaged(self, reasons: list[str]) -> None:
+        """Name the damaged images that others were taken for, and log their number."""
+        count = float(len(reasons))
+        self.log("train/damaged", count, reduce_fx="sum", on_step=False, on_epoch=True)
+        for reason in reasons:
+            if reason not in self.damaged and len(self.damaged) < NAMED_DAMAGED:
+                self.damaged.append(reason)
+                log.warning("damaged, another image is taken: %s", reason)
 
     def _logits_and_loss(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Compute logits, (B,), and the loss of a batch."""
@@ -149,10 +163,17 @@ class SentryModule(LightningModule):
         self.rows += score_batch(self.detector, batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log accuracy, AUC and loss over the images of all processes."""
+        """Log accuracy, AUC and loss over the images of all processes.
+
+        Raises:
+            FloatingPointError: If a logit is not finite.
+        """
         rows = gather_rows(self.rows)
         if not rows:
             return
+        if not all(math.isfinite(row["logit"]) for row in rows):
+            msg = f"the detector's logits are not finite at step {self.global_step}: lower lr"
+            raise FloatingPointError(msg)
         scores = Scores.of(rows)
         label = scores.label
         probability = scores.probability

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,6 +37,9 @@ class SaveRunConfig(SaveConfigCallback):
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / f"{TrainerFn(stage).value}.yaml"
             self.parser.save(self.config, path, skip_none=False, overwrite=True, multifile=False)
+
+
+log = logging.getLogger(__name__)
 
 
 class TrainingParser(ForPeople, LightningArgumentParser):
@@ -158,7 +162,8 @@ class TrainingCLI(LightningCLI):
 
         # read its weights
         try:
-            state = self.read_checkpoint(Path(path))["state_dict"]
+            checkpoint = self.read_checkpoint(Path(path))
+            state = checkpoint["state_dict"]
         except (ValueError, TypeError, KeyError) as error:
             msg = (
                 f"ckpt_path {path}: not a training checkpoint, or damaged; "
@@ -178,6 +183,13 @@ class TrainingCLI(LightningCLI):
                 "use the config the checkpoint was trained with"
             )
             raise ValueError(msg)
+
+        # say if nothing is left to train
+        step, most = checkpoint.get("global_step", 0), self.trainer.max_steps
+        if self.subcommand == "fit" and 0 <= most <= step:
+            log.warning(
+                "nothing to train: %s is at step %d, and trainer.max_steps is %d", path, step, most
+            )
 
 
 def launched_processes() -> int:

@@ -28,7 +28,7 @@ class Fake2MDataModule(LightningDataModule):
     """Batches of labelled images from shards, class-balanced in training.
 
     A batch holds ``image``, (B, 3, S, S) float32 in [0, 1]; ``label``, (B,), 1 generated and 0
-    real; ``corrupt``, the number of damaged images; and ``record``, a list.
+    real; ``damaged``, why each damaged image was left out; and ``record``, a list.
 
     Shards are those of ``python -m datamodules shard``: files, or ``http(s)://`` and ``hf://``
     URLs. Outside training, samples labelled -1 only fill up batches; see :mod:`datamodules.exact`.

@@ -67,9 +67,9 @@ def batches_of(shards, workers, epochs, seen=0):
 
 def same(one, other):
     return len(one) == len(other) and all(
-        torch.equal(a[key], b[key])
+        torch.equal(a[key], b[key]) and a["damaged"] == b["damaged"]
         for a, b in zip(one, other, strict=True)
-        for key in ("image", "label", "corrupt")
+        for key in ("image", "label")
     )
 
 
@@ -77,7 +77,7 @@ def same(one, other):
 def test_a_stream_goes_on_exactly_where_it_was(shards, workers):
     whole = batches_of(shards, workers, epochs=3)
     assert len(whole) == 15
-    assert sum(int(batch["corrupt"]) for batch in whole)
+    assert any(batch["damaged"] for batch in whole)
     for seen in (1, 4, 5, 7) if workers == 0 else (6,):
         epochs = 3 - seen // 5
         assert same(batches_of(shards, workers, epochs, seen), whole[seen:]), seen

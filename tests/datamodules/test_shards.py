@@ -155,7 +155,7 @@ def test_samples_with_dots_in_their_names_are_read_and_troubles_told(tmp_path):
     assert count_samples(shard) == 5
     read = list(ExactStream([shard], SMALL, 5, 0, 1))
     assert [sample["label"] for sample in read] == [1, 1, PADDING, PADDING, PADDING]
-    assert [sample["corrupt"] for sample in read] == [0, 0, 1, 1, 1]
+    assert [len(sample["damaged"]) for sample in read] == [0, 0, 1, 1, 1]
     assert "lost: no image in this sample" in read[2]["record"]["error"]
 
 
@@ -174,7 +174,8 @@ def test_a_damaged_shard_ends_a_stream_and_is_named(tmp_path):
     content = bytearray(file.read_bytes())
     content[20] ^= 1
     file.write_bytes(content)
-    for stream in (ExactStream([f"{tmp_path}/*.tar"], SMALL, 2, 0, 1), mixed(tmp_path, tmp_path)):
+    fake = shards(tmp_path / "fake", label=1)
+    for stream in (ExactStream([f"{tmp_path}/*.tar"], SMALL, 2, 0, 1), mixed(tmp_path, fake)):
         with pytest.raises(
             ValueError, match=r"train-photos-000001\.tar: (damaged|not an uncompressed tar)"
         ):
@@ -184,6 +185,15 @@ def test_a_damaged_shard_ends_a_stream_and_is_named(tmp_path):
 def mixed(real, generated):
     sources = [ShardSource(f"{real}/train-*.tar")], [ShardSource(f"{generated}/train-*.tar")]
     return MixedStream(sources, SMALL, batch_size=4, batches=20, shuffle=4, seed=0, rank=0)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_shards_of_one_class_do_not_pass_for_the_other(tmp_path, label):
+    folder = shards(tmp_path, label=label)
+    with pytest.raises(ValueError, match=rf"but its label is {label}; 1 is generated") as told:
+        list(mixed(folder, folder))
+    assert f"{folder}/train-*.tar: " in str(told.value)
+    assert ("data.real" in str(told.value)) == (label == 1)
 
 
 def test_a_source_without_samples_is_an_error_before_training(tmp_path):
@@ -207,7 +217,7 @@ def test_a_source_without_samples_is_an_error_before_training(tmp_path):
 
 def test_a_source_that_has_samples_by_its_index_alone_does_not_hang(tmp_path):
     shards(tmp_path / "real")
-    shards(tmp_path / "fake", count=2)
+    shards(tmp_path / "fake", count=2, label=1)
     stream = mixed(tmp_path / "real", tmp_path / "fake")
     write_tar(tmp_path / "fake" / "train-photos-000000.tar", {"notes.txt": b"x"})
     with pytest.raises(ValueError, match=r"no samples in .*train-photos-000000\.tar"):

@@ -94,6 +94,20 @@ def test_schedules_and_optimizers_run(config, schedule, optimizer):
     assert (lr < 1e-5) == (schedule == "cosine")
 
 
+def test_a_run_that_diverges_says_so(config, capsys):
+    path = config("tiny_patches", {}, {"max_epochs": 1}, lr=1e30)
+    assert run_command(door, ["fit", "-c", path]) == 2
+    assert "not finite at step 20: lower lr" in capsys.readouterr().err
+
+
+def test_a_checkpoint_at_the_last_step_leaves_nothing_to_train(config, caplog):
+    path = config("tiny_patches", {}, {"max_steps": 2})
+    first = main(["fit", "-c", path])
+    again = main(["fit", "-c", path, "--ckpt_path", "last"])
+    assert again.trainer.global_step == first.trainer.global_step == 2
+    assert "is at step 2, and trainer.max_steps is 2" in caplog.text
+
+
 def test_a_spectrum_network_takes_its_statistics_first(config):
     run = main(["fit", "-c", config("dct", {"size": 32, "kind": "linear"}, {"max_epochs": 1})])
     assert run.model.detector.network.mean.abs().max() > 1

@@ -23,6 +23,9 @@ from models.denoisers.schedules import DDPMSchedule, NoiseSchedule
 from models.noise import diffuse
 from models.pipelines import open_pipeline
 
+LOSS_CHECK_EVERY = 50
+"""Steps between checks for a finite loss."""
+
 Posterior = tuple[Tensor, Tensor]
 """Scaled mean and standard deviation of images' latents, each (n, C, h, w)."""
 
@@ -143,6 +146,10 @@ class Personalization(Attack):
         Returns:
             ``samples`` images for each prompt, prompt by prompt, (n, 3, S, S) in [0, 1], where S is
             the model's own side.
+
+        Raises:
+            FloatingPointError: If the training diverges, or an image has values that are not
+                finite: such images would pass for a perfect protection.
         """
         config = self.config
         generated = []
@@ -193,7 +200,7 @@ class Personalization(Attack):
         with torch.no_grad():
             conditions = self.conditions(prompts, size)
 
-        for _ in range(config.steps):
+        for step in range(config.steps):
             # Draw latents, noise and timesteps.
             posteriors = [posterior for posterior in (instance, prior) if posterior]
             latents = torch.cat([_draw_latents(one, size, generator) for one in posteriors])
@@ -215,9 +222,15 @@ class Personalization(Attack):
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, config.clip)
             optimizer.step()
+            if step % LOSS_CHECK_EVERY == 0 and not loss.isfinite():
+                msg = f"the attack's loss became {loss.item()} at step {step}: lower lr"
+                raise FloatingPointError(msg)
             if on_step is not None:
                 on_step(loss.item())
         optimizer.zero_grad(set_to_none=True)
+        if not all(parameter.isfinite().all() for parameter in parameters):
+            msg = f"the attack's weights are not finite after {config.steps} steps: lower lr"
+            raise FloatingPointError(msg)
 
     def class_latents(self) -> Posterior:
         """Posterior of the class images, generated on first use."""
@@ -278,7 +291,11 @@ class Personalization(Attack):
                     **unwanted,
                 )
             images.append(output.images.float().cpu())
-        return torch.cat(images)
+        generated = torch.cat(images)
+        if not generated.isfinite().all():
+            msg = f"{self.model} generated images with values that are not finite: lower lr"
+            raise FloatingPointError(msg)
+        return generated
 
     def _precision(self) -> AbstractContextManager[Any]:
         """Context of the configured precision."""

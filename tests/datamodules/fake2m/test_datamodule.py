@@ -160,7 +160,9 @@ def test_damaged_pictures_are_counted_and_passed_over(tmp_path):
     ).train_dataloader()
     batches = list(loader)
     assert sum(len(batch["record"]) for batch in batches) == 200
-    assert 5 < sum(int(batch["corrupt"]) for batch in batches) < 80
+    damaged = [reason for batch in batches for reason in batch["damaged"]]
+    assert 5 < len(damaged) < 80
+    assert all(f"{with_holes}, 2: damaged" in reason for reason in damaged)
     assert not any(
         record["key"] == "2"
         for batch in batches
