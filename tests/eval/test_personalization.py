@@ -74,6 +74,12 @@ def test_the_model_is_untouched_and_the_result_repeats(attack, portraits):
     assert len(losses) == 3
 
 
+def test_an_attack_that_diverges_is_no_protected_person(pipelines, portraits):
+    diverging = build("LoraTextualInversion", pipelines[0], lr=1e30)
+    with pytest.raises(FloatingPointError, match=r"not finite.*lower lr"):
+        diverging(portraits)
+
+
 def test_what_is_learned_changes_the_pictures(attack, portraits):
     drawn = attack(portraits)
     stronger = type(attack)(
