@@ -67,6 +67,7 @@ class IdentityFolders(Dataset[Person]):
     """Folder with one sub-folder of images per person.
 
     Images may lie anywhere in a sub-folder. Each is resized and center-cropped to a square.
+    Links to folders are followed; hidden folders are left out.
 
     Args:
         root: The folder.

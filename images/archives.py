@@ -25,7 +25,16 @@ PAX_TYPES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 """Entry types that extend the header of the next entry."""
 
 HIDDEN = "a hidden file"
-"""Reason for skipping a file whose name begins with a dot."""
+"""Reason for skipping a file whose name begins with a dot, or that lies in such a folder."""
+
+HIDDEN_FOLDER = "a hidden folder"
+"""Reason for skipping a folder whose name begins with a dot, such as one of thumbnails."""
+
+LINKED_FOLDER = "a link to a folder; name that folder among the inputs"
+"""Reason for skipping a link to a folder where links are not followed."""
+
+LOOP = "a link to a folder that it lies in"
+"""Reason for skipping a link to a folder where links are followed."""
 
 
 class DamagedArchive(ValueError):
@@ -82,21 +91,27 @@ class Member:
         return content
 
 
-def walk_folder(root: Path) -> Iterator[Member]:
+def walk_folder(root: Path, follow_links: bool = False) -> Iterator[Member]:
     """Yield every file below a folder, sorted by path.
 
-    Links to folders are not followed. Such links, hidden files and special files are yielded as
-    skipped members.
+    Hidden folders are not entered. These, hidden files, special files, and links to folders that
+    are not followed are yielded as skipped members.
+
+    Args:
+        root: The folder.
+        follow_links: Follow links to folders, but to none that the link lies in.
     """
     members: list[tuple[tuple[str, ...], Member]] = []
     errors: list[OSError] = []
-    # List files, and folders that are links.
-    for folder, folders, files in os.walk(root, onerror=errors.append):
+    # List files, and folders that are not entered.
+    for folder, folders, files in os.walk(root, onerror=errors.append, followlinks=follow_links):
         prefix = os.path.relpath(folder, root) if folder != str(root) else ""
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        for name in [*files, *links]:
+        reasons = {name: _skipped_folder(root, prefix, name, follow_links) for name in folders}
+        folders[:] = [name for name in folders if not reasons[name]]
+        for name in [*files, *(name for name, reason in reasons.items() if reason)]:
             path = os.path.join(prefix, name)
-            members.append((Path(path).parts, _file(root / path, path.replace(os.sep, "/"))))
+            skip = reasons.get(name, "")
+            members.append((Path(path).parts, _file(root / path, path.replace(os.sep, "/"), skip)))
     # Turn unreadable sub-folders into faulty members.
     for error in errors:
         if error.filename == str(root):
@@ -106,6 +121,11 @@ def walk_folder(root: Path) -> Iterator[Member]:
         members.append((Path(path).parts, Member(path, Path(error.filename), fault=fault)))
     for _, member in sorted(members, key=lambda item: item[0]):
         yield member
+
+
+def is_hidden(name: str) -> bool:
+    """Return True for a path in an archive with a part that begins with a dot."""
+    return any(part.startswith(".") for part in PurePosixPath(name).parts)
 
 
 def index_tar(path: Path) -> list[Member]:
@@ -247,7 +267,7 @@ def _content(archive: tarfile.TarFile, entry: tarfile.TarInfo, name: str) -> byt
 
 def _member(entry: tarfile.TarInfo, source: bytes | Path, mtime_ns: int = 0) -> Member:
     skip = fault = ""
-    if PurePosixPath(entry.name).name.startswith("."):
+    if is_hidden(entry.name):
         skip = HIDDEN
     elif entry.issym() or entry.islnk():
         skip = f"a link to {entry.linkname}"
@@ -258,7 +278,24 @@ def _member(entry: tarfile.TarInfo, source: bytes | Path, mtime_ns: int = 0) -> 
     return Member(entry.name, source, entry.offset_data, entry.size, mtime_ns, skip, fault)
 
 
-def _file(path: Path, name: str) -> Member:
+def _skipped_folder(root: Path, prefix: str, name: str, follow_links: bool) -> str:
+    """Return the reason for not entering a folder in ``root / prefix``; empty to enter it."""
+    if name.startswith("."):
+        return HIDDEN_FOLDER
+    path = root / prefix / name
+    if not path.is_symlink():
+        return ""
+    if not follow_links:
+        return LINKED_FOLDER
+    # The folders on the way may be links, too.
+    target = path.resolve()
+    way = [root / prefix, *(root / parent for parent in Path(prefix).parents)]
+    return LOOP if any(folder.resolve().is_relative_to(target) for folder in way) else ""
+
+
+def _file(path: Path, name: str, skip: str = "") -> Member:
+    if skip:
+        return Member(name, path, skip=skip)
     if path.name.startswith("."):
         return Member(name, path, skip=HIDDEN)
     try:
@@ -266,8 +303,6 @@ def _file(path: Path, name: str) -> Member:
     except OSError as error:
         trouble = "a link to nothing" if path.is_symlink() else f"cannot be read ({error.strerror})"
         return Member(name, path, fault=trouble)
-    if stat.S_ISDIR(status.st_mode):
-        return Member(name, path, skip="a link to a folder; name that folder among the inputs")
     if not stat.S_ISREG(status.st_mode):
         return Member(name, path, skip="not a file, but a pipe, socket or device")
     return Member(name, path, 0, status.st_size, status.st_mtime_ns)

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from engine.files import write_bytes
+from images.archives import is_hidden, walk_folder
 from images.colors import Pixels, read_colors, to_srgb
 from images.containers import Source, open_source, strip_damaged_metadata
-from images.formats import SUFFIXES, UNSUPPORTED, unsupported_reason
+from images.formats import SUFFIXES, has_image_suffix, unsupported_reason
 from images.frames import refuse_frames
 from images.kinds import DAMAGED, UnreadableImage
 from images.metadata import Metadata, read_metadata
@@ -280,26 +281,36 @@ def save_png(photo: Photo, target: Path) -> None:
     write_bytes(target, encode_photo(photo))
 
 
-def list_images(root: Path, also: frozenset[str] = frozenset()) -> tuple[list[Path], list[Path]]:
+def list_images(root: Path) -> tuple[list[Path], list[Path]]:
     """List the files below a folder, split by name into images and others.
+
+    Links to folders are followed. Hidden files and folders are left out, as in
+    :func:`images.inputs.find_images`.
 
     Args:
         root: The folder.
-        also: Further file name endings that count as images.
 
     Returns:
-        Image files, supported or not, and all other files; both sorted, hidden files left out.
+        Image files, supported or not, and everything else; both sorted.
 
     Raises:
         FileNotFoundError: If the folder does not exist or has no images.
+        ValueError: If a file is a link to nothing, or a file or sub-folder cannot be read.
     """
     if not root.is_dir():
         msg = f"{root}: no such folder"
         raise FileNotFoundError(msg)
-    files = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    wanted = SUFFIXES | UNSUPPORTED | also
-    images = [path for path in sorted(files) if path.suffix.lower() in wanted]
+    images: list[Path] = []
+    others: list[Path] = []
+    for member in walk_folder(root, follow_links=True):
+        path = root / member.name
+        if member.fault:
+            msg = f"{path}: {member.fault}"
+            raise ValueError(msg)
+        if not is_hidden(member.name):
+            is_image = has_image_suffix(member.name) and not member.skip
+            (images if is_image else others).append(path)
     if not images:
         msg = f"{root}: no images in this folder; looked for {', '.join(sorted(SUFFIXES))}"
         raise FileNotFoundError(msg)
-    return images, [path for path in sorted(files) if path.suffix.lower() not in wanted]
+    return images, others

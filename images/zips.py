@@ -9,7 +9,6 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import IO
 
 from images.archives import (
@@ -18,6 +17,7 @@ from images.archives import (
     DamagedArchive,
     Member,
     check_member_name,
+    is_hidden,
 )
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -104,7 +104,7 @@ def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Member:
 def _skip_reason(entry: zipfile.ZipInfo) -> str:
     """Explain why a member is skipped; empty for a regular file."""
     kind = stat.S_IFMT(entry.external_attr >> 16)
-    if PurePosixPath(entry.filename).name.startswith("."):
+    if is_hidden(entry.filename):
         return HIDDEN
     if kind == stat.S_IFLNK:
         return "a link"

@@ -57,6 +57,18 @@ def test_a_folder_of_each_person_is_attacked_and_the_others_are_references(tmp_p
         IdentityFolders(str(tmp_path), 16, train_pictures=2, train_folder="set_D")
 
 
+def test_people_may_be_links_and_hidden_folders_are_nobody(tmp_path):
+    for name in ("ann/1.png", "ann/2.png", ".Trash-0/1.png", ".Trash-0/2.png"):
+        picture(tmp_path / "people" / name)
+    for name in ("1.png", ".thumbnails/0.png", "2.png"):
+        picture(tmp_path / "elsewhere" / name, value=10)
+    (tmp_path / "people" / "bob").symlink_to(tmp_path / "elsewhere")
+    people = IdentityFolders(str(tmp_path / "people"), size=16, train_pictures=1)
+    assert [people[index]["name"] for index in range(len(people))] == ["ann", "bob"]
+    assert [source.name for source in people[1]["sources"]] == ["1"]
+    assert people[1]["reference"].shape[0] == 1
+
+
 def test_people_that_cannot_be_used(tmp_path):
     picture(tmp_path / "flat.png")
     with pytest.raises(FileNotFoundError, match="one sub-folder of images per person"):

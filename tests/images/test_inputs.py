@@ -145,6 +145,19 @@ def test_a_tar_that_is_named_itself_must_be_whole_and_have_images(tmp_path):
         find_images([tmp_path / "cut.tar"])
 
 
+def test_hidden_folders_are_skipped_by_name_in_folders_and_archives(tmp_path):
+    root = tmp_path / "album"
+    for name in ("a.png", "deep/.thumbnails/a.png", ".Trash-0/x/b.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(encoded())
+    found = find_images([root])
+    assert names(found) == ["a.png"]
+    assert found.skipped == dict.fromkeys([".Trash-0", "deep/.thumbnails"], "a hidden folder")
+    found = find_images([write_tar(tmp_path / "s.tar", ["./a.jpg", "deep/.thumbnails/a.jpg"])])
+    assert names(found) == ["s.tar/./a.jpg"]
+    assert found.skipped == {"s.tar/deep/.thumbnails/a.jpg": "a hidden file"}
+
+
 AWKWARD = [b"caf\xe9.png", "line\u2028end\u0085.png".encode(), b'a, "b".png']
 
 

@@ -255,6 +255,22 @@ def test_hidden_files_and_other_files_are_told_apart(tmp_path):
     assert [path.name for path in others] == ["notes.txt"]
 
 
+def test_hidden_folders_are_left_out_and_links_to_folders_followed(tmp_path):
+    root = tmp_path / "people"
+    for name in ("a/1.png", "a/.thumbnails/1.png", ".Trash-0/1.png", "../elsewhere/deep/2.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    (root / "b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(root)
+    (root / "a" / "again").symlink_to(root / "a")
+    images, others = list_images(root)
+    assert [path.relative_to(root).as_posix() for path in images] == ["a/1.png", "b/deep/2.png"]
+    assert others == [root / "a" / "again", root / "b" / "back"], "loops are named, not followed"
+    (root / "lost.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(ValueError, match=r"lost\.png: a link to nothing"):
+        list_images(root)
+
+
 def test_opening_needs_neither_torch_nor_other_decoders():
     program = (
         "import sys, images.io, images.inputs, images.uploads; "

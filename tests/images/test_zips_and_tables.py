@@ -44,12 +44,13 @@ def test_a_name_that_leads_out_is_refused(name):
 def test_links_hidden_files_and_foreign_methods_are_named(monkeypatch):
     link = zipfile.ZipInfo("link.png")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    buffer = zipped({link: b"/etc/passwd", "__MACOSX/._a.png": b"x"})
+    buffer = zipped({link: b"/etc/passwd", "__MACOSX/._a.png": b"x", ".b/c.png": b"x"})
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_LZMA) as archive:
         archive.writestr("packed.png", b"x")
     found = read(buffer)
     assert found["link.png"].skip == "a link"
     assert found["__MACOSX/._a.png"].skip == "a hidden file"
+    assert found[".b/c.png"].skip == "a hidden file"
     assert found["packed.png"].fault.startswith("packed in a way that is not read")
     with pytest.raises(ValueError, match=r"link\.png: a link"):
         found["link.png"].read()
