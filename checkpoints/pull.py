@@ -55,6 +55,9 @@ def pull(name: str, update: bool = False) -> Pulled:
         ValueError: If there is no such model, or a file has another hash; a downloaded file is
             then removed.
     """
+    if name.startswith(("/", ".", "~")):
+        msg = f"{name}: a path; pull takes a name of the registry, or org/model of the Hub"
+        raise ValueError(msg)
     # from the Hub
     if name.startswith(SCHEME) or ("/" in name and name not in registry()):
         address = SCHEME + name.removeprefix(SCHEME)

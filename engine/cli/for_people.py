@@ -25,6 +25,24 @@ IN_CONFIG = ("Option ", "Group ", "Subcommand ")
 """Beginnings of jsonargparse's messages about an unknown setting in a config."""
 
 
+MAX_SEED = 2**32 - 1
+"""Largest seed that NumPy and Lightning take."""
+
+
+def refuse_seeds(settings: Any) -> None:
+    """Refuse a command's seed that some library does not take.
+
+    Raises:
+        UsageError: If ``seed`` or ``seed_everything`` is not from 0 to :data:`MAX_SEED`.
+    """
+    for name, value in vars(settings).items():
+        is_seed = name.rpartition(".")[2] == "seed_everything" or name == "seed"
+        if is_seed and isinstance(value, int) and not 0 <= value <= MAX_SEED:
+            option = "--" + name.rpartition(".")[2].replace("_", "-")
+            msg = f"{option}: {value} is not a seed; it is a whole number from 0 to {MAX_SEED}"
+            raise UsageError(msg)
+
+
 class ForPeople(ArgumentParser):
     """jsonargparse parser with both spellings of options and one-line messages.
 
@@ -55,6 +73,7 @@ class ForPeople(ArgumentParser):
         parsed = super().parse_args(args, *more, **how)
         if self.outermost and args is not None:
             self._refuse_nulls(self, parsed)
+            refuse_seeds(parsed.as_flat())
         return parsed
 
     def _apply_actions(self, cfg: Any, parent_key: str = "", *more: Any, **how: Any) -> Namespace:

@@ -170,6 +170,9 @@ REASONS: dict[str, Callable[[re.Match[str], Any], str]] = {
     r"Import path (\S+) does not (?:correspond to a subclass of|implement protocol) (\S+)": (
         lambda match, _: f"'{match[1]}' is no {match[2]}"
     ),
+    r"Expected an instantiatable class, but (\S+) is abstract": (
+        lambda match, _: f"class_path is missing; name a kind of {match[1].rpartition('.')[2]}"
+    ),
     r"([^\n]*) not among choices ([^\n]*)": _not_a_choice,
     r"(?:File does not exist|Path is not a file): '([^\n]*)'": _no_file,
 }

@@ -74,7 +74,15 @@ def metavar(text: str) -> str:
 
 
 def did_you_mean(given: str, known: Sequence[str]) -> str:
-    """Return ``; did you mean 'x'?`` for the closest known word, or nothing."""
+    """Return ``; did you mean 'x'?`` for the closest known word, or nothing.
+
+    A dotted name of a known group is compared within the group, by its last part alone: a long
+    group would make all of its names look alike.
+    """
+    group, dot, last = given.rpartition(".")
+    siblings = [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == group]
+    if dot and siblings:
+        return did_you_mean(last, siblings).replace("mean ", f"mean {group}.")
     by_lower = {name.lower(): name for name in reversed(known)}
     closest = get_close_matches(given.lower(), [name.lower() for name in known], n=1, cutoff=0.6)
     return f"; did you mean {by_lower[closest[0]]}?" if closest else ""

@@ -187,3 +187,9 @@ def test_the_hash_seen_first_is_pinned(registered, site):
     lock_file().write_text("{")
     with pytest.raises(ValueError, match="damaged"):
         pulling.pull("one")
+
+
+@pytest.mark.parametrize("name", ["/models/faces", "./faces", "~/faces"])
+def test_a_path_is_no_name_to_pull(name):
+    with pytest.raises(ValueError, match=rf"^{name}: a path; pull takes a name"):
+        pulling.pull(name)

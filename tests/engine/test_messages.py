@@ -1,6 +1,7 @@
 """Messages about options: the option, its value, the allowed values, and a suggestion."""
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,13 @@ class Jpeg(Method):
     ):
         if not Path(source).exists() and source != "here":
             raise FileNotFoundError(f"{source}: no such file or folder")
+
+
+class Planned(ABC):
+    """Kind of method without instances."""
+
+    @abstractmethod
+    def plan(self): ...
 
 
 class DownUp(Method):
@@ -54,8 +62,10 @@ def options(parser):
     parser.add_argument("--method", type=Method | None, default=None)
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float | None, default=None)
     parser.add_argument("--devices", type=int | Literal["auto"], default="auto")
+    parser.add_argument("--methods", type=dict[str, Planned], default={})
     parser.add_argument("--html", action="store_true")
     parser.add_argument("--decode", type=bool, default=True)
     parser.add_argument("--data", type=list[str], default=[])
@@ -85,10 +95,22 @@ ROOM = Room(
             "p -o x --limits.stps 3",
             "there is no option --limits.stps; did you mean --limits.steps?",
         ),
+        (
+            "p -o x --limits.learning-rate 3",
+            "there is no option --limits.learning-rate; python -m room go --help-all lists them",
+        ),
         ("p -o x --batch-size many", "--batch-size: 'many' is not a whole number"),
+        (
+            "p -o x --seed -1",
+            "--seed: -1 is not a seed; it is a whole number from 0 to 4294967295",
+        ),
         ("p -o x --rate much", "--rate: 'much' is not a number"),
         ("p -o x --devices all", "--devices: 'all' is not a whole number or auto"),
         ("p -o x --decode maybe", "--decode: 'maybe' is not true or false"),
+        (
+            "p -o x --methods.small.quality 3",
+            "--methods: class_path is missing; name a kind of Planned",
+        ),
         ("p -o x --data a", "--data: 'a' is not a list such as [a, b]"),
         ("p -o x --labels a", "--labels: 'a' is not pairs such as {a: 1}"),
         ("p -o x --limits.span [1]", "--limits.span: '[1]' is not 2 values such as [a, b]"),
