@@ -34,9 +34,9 @@ from eval.reports.comparisons import (
 )
 from eval.reports.matrix_curve import charts
 from eval.reports.personalization import EARLIER_DESCRIPTIONS, first_images
-from eval.reports.protection_table import references_of
+from eval.reports.protection_table import real_words, references_of
 from eval.studies.access import unrecorded_box
-from eval.studies.rows import RESULTS, read_rows
+from eval.studies.rows import RESULTS, known_mean, read_rows
 
 Row = dict[str, Any]
 SHOWN = {"ism_all": "ISM", "fdfr": "FDFR", "brisque": "BRISQUE"}
@@ -83,7 +83,6 @@ def write_matrix_report(output: Path, pictures: int = 6) -> str:
         people=[_person(output, rows, person, pictures) for person in unique(rows, "person")],
         charts=charts(rows),
         count=count(len(unique(rows, "person"))),
-        real=float(np.mean([row["real_ism"] for row in rows])),
     )
     return text
 
@@ -223,9 +222,10 @@ def notes(rows: Sequence[Row], manifest: Mapping[str, Any] = MappingProxyType({}
         manifest: Manifest of the matrix.
     """
     people = len(unique(rows, "person"))
+    real = real_words(known_mean([row.get("real_ism") for row in rows]))
     sentences = [
-        f"{count(people)}{references_of(rows)}. ISM counts pictures without a face, and a person "
-        "below 0, as 0. It grows with the number of reference pictures: compare equally many only. "
+        f"{count(people)}{references_of(rows)}. {real}. ISM counts pictures without a face, and a "
+        "person below 0, as 0. It grows with the number of reference pictures: compare equally many only. "
         "Differences from the clean arm are paired over people, with 95 % intervals "
         "(Student's t). FDFR has its own interval over people (Korn and Graubard). "
         "The attack ran with one seed; no interval includes the spread over seeds.",

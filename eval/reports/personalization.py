@@ -16,7 +16,7 @@ from engine.records import read_json
 from eval.reports.budgets import stated_budget
 from eval.reports.comparisons import HEAD, count, reach, span
 from eval.reports.indexing import indexing_section
-from eval.reports.protection_table import StudyTable, summarise
+from eval.reports.protection_table import StudyTable, real_words, summarise
 from eval.studies.results import REMEDY, PersonResult, read_results
 from images.io import open_photo
 from images.metrics import amplify_change
@@ -81,6 +81,7 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
         means=[_means_row(table, arm) for arm in table.arms],
         intervals=[_intervals_row(table, arm) for arm in table.arms],
         scores=_scores(table),
+        real=real_words(table.real_ism),
         verdict=verdict(table),
         comparison_head=HEAD,
         comparisons=[comparison.cells for comparison in table.comparisons],
@@ -107,9 +108,10 @@ def verdict(table: StudyTable) -> str:
         interval = span(one.difference.interval, signed=True)
         within = f"95 % {interval}" if interval else "no interval from so few people"
         sentences.append(f"{one.a}: {one.metric} {one.difference.mean:+.3f} ({within})")
+    side = "Above" if against[0].metric == "FDFR" else "Below"
     return (
         f"Against no protection, over {count(table.people)}: {'; '.join(sentences)}. "
-        "Below zero the person comes through less."
+        f"{side} zero the person comes through less."
     )
 
 

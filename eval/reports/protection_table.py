@@ -51,7 +51,7 @@ class StudyTable:
         intervals: Intervals of ISM and FDFR over people, by arm.
         comparisons: Comparisons of ISM (no face = 0, at least 0), or of FDFR if no faces are
             recognized.
-        real_ism: ISM between the real images.
+        real_ism: ISM between the real images; NaN if the face detector computes no embeddings.
         people: Number of people.
         partial: Notes on means for which some people have no value.
         access: Access of each arm to the attacked model.
@@ -104,8 +104,7 @@ class StudyTable:
 
         # Notes below the table.
         notes = [
-            f"{count(self.people)}{self.references}; "
-            f"ISM between real pictures of the same person {self.real_ism:.3f}"
+            f"{count(self.people)}{self.references}; {real_words(self.real_ism)}",
         ]
         notes += [*self.budgets, *self.access_words, *self.partial, *self.interval_words]
         notes += [comparison.words for comparison in self.comparisons]
@@ -175,7 +174,7 @@ def summarise(
         rows=rows,
         intervals=intervals,
         comparisons=comparisons_of(results, scores),
-        real_ism=float(np.mean([result["real_ism"] for result in results])),
+        real_ism=mean_of_known([result["real_ism"] for result in results]),
         people=len(results),
         access=boxes(manifest, arms),
         attacked=attacked_model(manifest),
@@ -255,6 +254,17 @@ def mean_of_known(values: Sequence[float] | NDArray[np.float64]) -> float:
     """Mean of the finite values; NaN if there are none."""
     numbers = known(values)
     return float(numbers.mean()) if len(numbers) else float("nan")
+
+
+def real_words(real_ism: float) -> str:
+    """State the ISM between real images, or why there is none.
+
+    Args:
+        real_ism: Mean over people; NaN if the face detector computes no embeddings.
+    """
+    if np.isnan(real_ism):
+        return "ISM is not measured, because the face detector computes no embeddings"
+    return f"ISM between real pictures of the same person {real_ism:.3f}"
 
 
 def attacked_model(manifest: dict[str, Any]) -> str:

@@ -15,9 +15,9 @@ from engine.pages.shell import MISSING, number, write_page
 from eval.reports.comparisons import count, span
 from eval.reports.matrix import by_person, figure, unique
 from eval.reports.personalization import first_images
-from eval.reports.protection_table import references_of
+from eval.reports.protection_table import real_words, references_of
 from eval.reports.verdicts import CRITERIA, NAMES, CellVerdict, headline, judge_cells
-from eval.studies.rows import RESULTS, read_rows
+from eval.studies.rows import RESULTS, known_mean, read_rows
 from images.metrics import amplify_change
 
 ARM = "protected"
@@ -74,7 +74,7 @@ def write_redteam_report(output: Path) -> tuple[str, list[CellVerdict]]:
         criteria=CRITERIA,
         count=count(len(people)),
         references=references_of(rows),
-        real=float(np.mean([row["real_ism"] for row in rows])),
+        real=real_words(known_mean([row["real_ism"] for row in rows])),
         not_run=manifest.get("not_run", []),
         leftovers=leftover_names(manifest.get("leftovers")),
         people=[_person(output, verdicts, person) for person in people[:PEOPLE]],

@@ -21,7 +21,7 @@ class PersonResult(TypedDict):
     """Numbers of one person.
 
     ``measured`` has the values of all metrics by arm. ``real_ism`` is the ISM between the person's
-    real images. ``references`` is the number of real images that an ISM is measured against.
+    real images, NaN if the face detector computes no embeddings. ``references`` is the number of real images that an ISM is measured against.
     ``minutes`` has the duration of purification, attack and measurement by arm.
     """
 
@@ -35,12 +35,12 @@ class PersonResult(TypedDict):
 class StoredResult(TypedDict):
     """Numbers of one person as stored in JSON.
 
-    JSON has no NaN or infinity, so a metric that is not a finite number is null.
+    JSON has no NaN or infinity, so a number that is not finite is null.
     """
 
     name: str
     measured: dict[str, dict[str, float | None]]
-    real_ism: float
+    real_ism: float | None
     references: NotRequired[int]
     minutes: NotRequired[dict[str, float]]
 
@@ -138,7 +138,8 @@ def _from_json(stored: StoredResult) -> PersonResult:
         for metric, value in values.items():
             missing = math.inf if metric == "psnr" and unchanged else math.nan
             measured[arm][metric] = missing if value is None else value
-    result = PersonResult(name=stored["name"], measured=measured, real_ism=stored["real_ism"])
+    real_ism = math.nan if stored["real_ism"] is None else stored["real_ism"]
+    result = PersonResult(name=stored["name"], measured=measured, real_ism=real_ism)
     if "references" in stored:
         result["references"] = stored["references"]
     if "minutes" in stored:

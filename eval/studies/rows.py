@@ -136,7 +136,7 @@ def open_results(folder: Path) -> ProtectionResults:
                     "arm": arm,
                     "person": result["name"],
                     "person_sha256": hashes.get(result["name"], ""),
-                    "real_ism": result["real_ism"],
+                    "real_ism": None if math.isnan(result["real_ism"]) else result["real_ism"],
                     "references": result.get("references"),
                     "minutes": result.get("minutes", {}).get(arm),
                 }

@@ -161,6 +161,21 @@ def test_the_matrix_says_how_many_comparisons_and_what_so_many_people_cannot_sho
     assert "6 people can reach p <= 0.05 in one comparison only: it takes 8 after Holm" in text
 
 
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_a_detector_without_embeddings_yields_fdfr_and_no_ism(config, tmp_path):
+    detector = tmp_path / "detector"
+    FaceNet(channels=(4, 4, 4, 4), embedding=0, threshold=0.0).save_pretrained(detector)
+    grid = [{"attacks": ["ti"], "purifications": ["none", "jpeg75"]}]
+    settings = yaml.safe_load(config.read_text()) | {"faces": str(detector), "grid": grid}
+    config.write_text(yaml.safe_dump(settings))
+    assert run(main, ["matrix", "-c", str(config), "-o", str(tmp_path / "out")]) == 0
+    rows = pq.read_table(tmp_path / "out" / "results.parquet").to_pylist()
+    assert {row["fdfr"] for row in rows} == {0.0}
+    words = "ISM is not measured, because the face detector computes no embeddings"
+    assert words in (tmp_path / "out" / "report.html").read_text()
+    assert words in (tmp_path / "out" / "report.md").read_text()
+
+
 def test_the_table_has_methods_as_rows_and_metrics_per_attack_as_columns():
     rows = [
         {

@@ -156,6 +156,27 @@ def test_a_stopped_study_goes_on_and_comes_to_the_same(settings, finished, tmp_p
         assert measured == pytest.approx(unbroken["measured"][arm], rel=1e-6, nan_ok=True)
 
 
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_a_detector_without_embeddings_yields_fdfr_and_no_ism(settings, tmp_path, capsys):
+    detector = tmp_path / "detector"
+    FaceNet(channels=(4, 4, 4, 4), embedding=0, threshold=0.0).save_pretrained(detector)
+    arms = {name: settings["arms"][name] for name in ("clean", "noise")}
+    few = settings | {"arms": arms, "faces": str(detector)}
+    out = tmp_path / "out"
+    for _ in range(2):  # the second run reads what the first stored
+        assert personalize(few, tmp_path, out) == 0
+        told = capsys.readouterr().out
+        assert "ISM is not measured, because the face detector computes no embeddings" in told
+        assert "noise - clean: FDFR +0.000" in told
+    page = (out / "report.html").read_text()
+    assert "ISM is not measured, because" in page
+    assert "Above zero the person comes through less" in page
+    assert json.loads((out / "people" / "1000000" / "result.json").read_text())["real_ism"] is None
+    assert run(main, ["report", str(out)]) == 0
+    assert run(main, ["leaderboard", str(out), "-o", str(tmp_path / "board")]) == 0
+    assert "| noise | - | - | 0.00" in (tmp_path / "board" / "leaderboard.md").read_text()
+
+
 def test_a_folder_of_another_study_is_refused(settings, finished, tmp_path, capsys):
     assert personalize(settings | {"seed": 5}, tmp_path, finished) == 2
     assert "holds results of other settings" in capsys.readouterr().err
