@@ -223,6 +223,18 @@ class Report:
         """Return True if an earlier run finished every input."""
         return self.done_before == len(self.rows) > 0 and not self.failed
 
+    @property
+    def stale_words(self) -> str:
+        """Note on the results whose inputs are no longer given; empty without any."""
+        if not self.stale:
+            return ""
+        if len(self.stale) == 1:
+            return f"1 result belongs to an input that is no longer given: {self.stale[0]}"
+        return (
+            f"{len(self.stale)} results belong to inputs that are no longer given, "
+            f"such as {self.stale[0]}"
+        )
+
     def counts(self) -> dict[str, int]:
         """Count the inputs for the manifest; done + failed + skipped is their total."""
         return {"done": len(self.rows), "failed": len(self.failed), "skipped": len(self.skipped)}

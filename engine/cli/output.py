@@ -104,13 +104,8 @@ class Output:
             self.tell(f"skipped {name}: {reason}")
         for error in report.failed.values():
             self.error(error)
-        if len(report.stale) == 1:
-            self.note(f"1 result belongs to an input that is no longer given: {report.stale[0]}")
-        elif report.stale:
-            self.note(
-                f"{len(report.stale)} results belong to inputs that are no longer given, "
-                f"such as {report.stale[0]}"
-            )
+        if report.stale:
+            self.note(report.stale_words)
         self.record.update(report.counts(), skipped=report.skipped, failed=report.failed)
         if report.nothing_to_do:
             self.result(f"finished already, nothing to do: {len(report.rows)} {done}")

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from engine.files import write_bytes
 from engine.progress import progress
+from eval.studies.results import check_finished, people_of
 from images.io import encode_photo, list_images, open_photo, to_rgb, without_metadata
 from images.photo import Photo
 from images.transforms.squares import center_square
@@ -100,16 +101,13 @@ class StudyPictures:
 
         Raises:
             FileNotFoundError: If the folder holds no study, or an arm has no images.
+            ValueError: If the study was stopped before its end.
         """
-        people = sorted(file.parent for file in self.output.glob("people/*/result.json"))
-        if not people:
-            msg = (
-                f"{self.output}: no finished study here; "
-                "run python -m eval personalize with this output folder first"
-            )
-            raise FileNotFoundError(msg)
+        names = people_of(self.output)
+        check_finished(self.output)
         stimuli = []
-        for person in people:
+        for name in names:
+            person = self.output / "people" / name
             reference = person / "original_00.png" if self.reference else None
             for arm in self.arms:
                 files = sorted((person / arm).glob(f"{self.kind}_*.png"))
@@ -117,8 +115,8 @@ class StudyPictures:
                     msg = f"{person / arm}: no {self.kind} images; the study has no such arm"
                     raise FileNotFoundError(msg)
                 for file in files:
-                    item = f"{person.name} {file.stem.split('_')[-1]}"
-                    stimuli.append(Stimulus(file, arm, person.name, item, reference))
+                    item = f"{name} {file.stem.split('_')[-1]}"
+                    stimuli.append(Stimulus(file, arm, name, item, reference))
         return stimuli
 
 

@@ -225,7 +225,8 @@ def notes(rows: Sequence[Row], manifest: Mapping[str, Any] = MappingProxyType({}
     real = real_words(known_mean([row.get("real_ism") for row in rows]))
     sentences = [
         f"{count(people)}{references_of(rows)}. {real}. ISM counts pictures without a face, and a "
-        "person below 0, as 0. It grows with the number of reference pictures: compare equally many only. "
+        "person below 0, as 0. It grows with the number of reference pictures: compare equally "
+        "many only. "
         "Differences from the clean arm are paired over people, with 95 % intervals "
         "(Student's t). FDFR has its own interval over people (Korn and Graubard). "
         "The attack ran with one seed; no interval includes the spread over seeds.",

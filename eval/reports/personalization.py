@@ -17,7 +17,7 @@ from eval.reports.budgets import stated_budget
 from eval.reports.comparisons import HEAD, count, reach, span
 from eval.reports.indexing import indexing_section
 from eval.reports.protection_table import StudyTable, real_words, summarise
-from eval.studies.results import REMEDY, PersonResult, read_results
+from eval.studies.results import REMEDY, PersonResult, check_finished, read_results
 from images.io import open_photo
 from images.metrics import amplify_change
 
@@ -57,9 +57,12 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
         msg = f"{output}: holds the results of {command}, which writes its report itself"
         raise ValueError(msg)
     results = read_results(output)
+    check_finished(output)
     sets = output / "sets.json"
+    folders = [output / "people" / result["name"] for result in results]
     generated = [
-        len(list(output.glob(f"people/*/{arm}/generated_*.png"))) for arm in results[0]["measured"]
+        sum(len(list(folder.glob(f"{arm}/generated_*.png"))) for folder in folders)
+        for arm in results[0]["measured"]
     ]
     table = summarise(
         results,
@@ -67,12 +70,6 @@ def write_report(output: Path, pictures: int = 4) -> StudyTable:
         manifest,
         min(generated),
     )
-    if not manifest.get("finished"):
-        msg = (
-            f"{output}: the study was stopped before its end; "
-            "start it again with the same settings and -o to finish it"
-        )
-        raise ValueError(msg)
     write_page(
         output / "report.html",
         "eval/personalization.html",

@@ -168,7 +168,7 @@ def run_cells(
             )
         begin = time.monotonic()
         method = purifications[purification]
-        run_study(
+        outcome = run_study(
             people,
             folder,
             arms,
@@ -178,6 +178,8 @@ def run_cells(
             protected=output / "protected",
             **settings,
         )
+        if outcome is not None and outcome.job.stale:
+            log.info("%s, purification: %s: %s", attack, purification, outcome.job.stale_words)
         # Free the device's memory for the next cell.
         for part in (attacks[attack], method, *arms.values()):
             if part is not None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lightning import seed_everything
 from torch.utils.data import Dataset
@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from checkpoints.folders import model_folder
 from datamodules.identities import IdentityDataset, as_people
 from engine.files import write_text
-from engine.job import JobOptions
+from engine.job import JobOptions, Report
 from engine.manifest import claim, describe, fingerprint
 from engine.records import to_json
 from engine.run_job import run_job
@@ -31,6 +31,18 @@ from eval.studies.results import load_all
 from models.faces.backends import face_fingerprints, load_faces
 
 
+class StudyOutcome(NamedTuple):
+    """Outcome of a protection study.
+
+    Attributes:
+        table: The table of its report.
+        job: Outcome of its job over people.
+    """
+
+    table: StudyTable
+    job: Report
+
+
 def run_study(
     people: Dataset,  # type: ignore[type-arg]
     output: Path,
@@ -45,7 +57,7 @@ def run_study(
     options: JobOptions | None = None,
     protected: Path | None = None,
     keep_weights: bool = False,
-) -> StudyTable | None:
+) -> StudyOutcome | None:
     """Run a protection study, and write its tables, images and report.
 
     Every person is protected, attacked and measured in every arm.
@@ -70,7 +82,7 @@ def run_study(
             (``load_lora_weights``) and token (``load_textual_inversion``).
 
     Returns:
-        The table; None on every process but the first.
+        The outcome; None on every process but the first.
 
     Raises:
         ValueError: If ``people`` is not such a data set, there is no arm, a name or
@@ -141,7 +153,7 @@ def run_study(
             arm: extra.set_metrics(load_all(output, f"{arm}/generated"), clean) for arm in arms
         }
         write_text(output / "sets.json", to_json(values))
-    return write_report(output)
+    return StudyOutcome(write_report(output), report)
 
 
 def check_clean_fraction(share: float) -> None:

@@ -39,11 +39,14 @@ def _add_output(parser: Parser) -> None:
 
 def personalize(settings: Any, output: Output) -> int:
     """Run the protection study."""
+    from eval.reports.comparisons import count
     from eval.studies.protection import run_study
 
-    table = run_study(**without_job(settings), options=job_options(settings))
-    if table is not None:
-        output.result(table.text())
+    outcome = run_study(**without_job(settings), options=job_options(settings))
+    if outcome is not None:
+        output.result(outcome.table.text(), table=outcome.table)
+        people = count(outcome.table.people).partition(" ")[2]
+        output.report(outcome.job, f"{people} in {settings.output}")
         report = settings.output / "report.html"
         output.result(f"report: {report}", report=report)
     return 0

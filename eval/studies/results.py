@@ -10,6 +10,7 @@ from typing import NotRequired, TypedDict
 import torch
 from torch import Tensor
 
+from engine.manifest import read_manifest
 from engine.records import read_json
 from images.io import open_photo, save_png, to_rgb
 from images.photo import Photo
@@ -21,8 +22,9 @@ class PersonResult(TypedDict):
     """Numbers of one person.
 
     ``measured`` has the values of all metrics by arm. ``real_ism`` is the ISM between the person's
-    real images, NaN if the face detector computes no embeddings. ``references`` is the number of real images that an ISM is measured against.
-    ``minutes`` has the duration of purification, attack and measurement by arm.
+    real images, NaN if the face detector computes no embeddings. ``references`` is the number of
+    real images that an ISM is measured against. ``minutes`` has the duration of purification,
+    attack and measurement by arm.
     """
 
     name: str
@@ -48,6 +50,41 @@ class StoredResult(TypedDict):
 def result_file(output: Path, name: str) -> Path:
     """Path of a person's numbers, which are written last."""
     return output / "people" / name / "result.json"
+
+
+def check_finished(output: Path) -> None:
+    """Refuse a study that was stopped before its end, at which its persons are known.
+
+    Raises:
+        ValueError: If it was, or its manifest is damaged.
+    """
+    if not (read_manifest(output) or {}).get("finished"):
+        msg = (
+            f"{output}: the study was stopped before its end; "
+            "start it again with the same settings and -o to finish it"
+        )
+        raise ValueError(msg)
+
+
+def people_of(output: Path) -> list[str]:
+    """Names of the finished persons of a study, sorted.
+
+    Persons whose images the study is no longer given are left out; their files stay in the folder.
+
+    Raises:
+        FileNotFoundError: If there are none.
+        ValueError: If the manifest is damaged.
+    """
+    gone = set((read_manifest(output) or {}).get("stale", ()))
+    found = sorted(file.parent.name for file in output.glob("people/*/result.json"))
+    names = [name for name in found if name not in gone]
+    if not names:
+        msg = (
+            f"{output}: no finished persons here; "
+            "run 'python -m eval personalize' with this output folder first"
+        )
+        raise FileNotFoundError(msg)
+    return names
 
 
 def save_all(images: Tensor, stem: Path) -> None:
@@ -80,19 +117,13 @@ def load_all(output: Path, kind: str) -> Tensor:
 
 
 def read_results(output: Path) -> list[PersonResult]:
-    """Read the numbers of all finished persons, by name.
+    """Read the numbers of all finished persons of a study, by name; see :func:`people_of`.
 
     Raises:
         FileNotFoundError: If there are none.
         ValueError: If a file is damaged.
     """
-    files = sorted(output.glob("people/*/result.json"))
-    if not files:
-        msg = (
-            f"{output}: no finished persons here; "
-            "run 'python -m eval personalize' with this output folder first"
-        )
-        raise FileNotFoundError(msg)
+    files = [result_file(output, name) for name in people_of(output)]
     results = [_from_json(read_json(file, StoredResult, REMEDY)) for file in files]
     expected = _metric_names(results[0])
     for file, result in zip(files, results, strict=True):

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from engine.journal import read_journal
 from engine.manifest import read_manifest
 from eval.reports.protection_table import attacked_model
-from eval.studies.results import read_results
+from eval.studies.results import check_finished, read_results
 
 Row = dict[str, Any]
 
@@ -109,7 +109,7 @@ def open_results(folder: Path) -> ProtectionResults:
 
     Raises:
         FileNotFoundError: If the folder has none.
-        ValueError: If they are damaged.
+        ValueError: If they are damaged, or the study was stopped before its end.
     """
     name = folder.resolve().name
     if (folder / RESULTS).is_file():
@@ -125,8 +125,10 @@ def open_results(folder: Path) -> ProtectionResults:
     purification = str((protocol.get("purification") or {}).get("class", "none"))
     purification = purification.rpartition(".")[2]
     hashes = {entry.name: entry.sha256 for entry in read_journal(folder).values()}
+    results = read_results(folder)
+    check_finished(folder)
     rows = []
-    for result in read_results(folder):
+    for result in results:
         for arm, measured in result["measured"].items():
             rows.append(
                 {

@@ -161,7 +161,7 @@ def test_the_success_of_edits_by_hand():
 
 
 def test_a_study_takes_an_attack_that_does_not_train(pipelines, faces, tmp_path):
-    table = run_study(
+    outcome = run_study(
         PortraitPeople(1_000_000, 1, 2, 2),
         tmp_path / "out",
         {"clean": Clean(), "noise": Noise()},
@@ -169,7 +169,7 @@ def test_a_study_takes_an_attack_that_does_not_train(pipelines, faces, tmp_path)
         Inpainting(pipelines[0], EDITS[:1], faces, sampling=Sampling(samples=1, steps=1)),
         options=JobOptions(workers=0),
     )
-    assert set(table.rows) == {"clean", "noise"}
+    assert set(outcome.table.rows) == {"clean", "noise"}
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert set(manifest["settings"]["weights"]) == {"attacked", "attacker's network", "faces"}
     assert len(list((tmp_path / "out").glob("people/*/clean/generated_*.png"))) == 2

@@ -12,6 +12,7 @@ from PIL import Image
 
 from detectors.detector import Detector
 from engine.cli import run as run_command
+from engine.manifest import write_manifest
 from eval.__main__ import main
 from eval.human.answers import analyse
 from eval.human.pictures import StudyPictures
@@ -187,7 +188,17 @@ def personalized(tmp_path):
                     Image.fromarray(levels).save(folder / arm / f"{kind}_{number:02d}.png")
         Image.fromarray(levels).save(folder / "original_00.png")
         (folder / "result.json").write_text("{}")
+    write_manifest(tmp_path / "done", command="eval personalize", finished=True)
     return tmp_path / "done"
+
+
+def test_people_who_left_the_study_and_unfinished_studies_are_not_judged(personalized):
+    source = StudyPictures(personalized, "protected", ["clean", "rid"])
+    write_manifest(personalized, command="eval personalize", finished=True, stale=["anna"])
+    assert {stimulus.category for stimulus in source.stimuli()} == {"ben"}
+    write_manifest(personalized, command="eval personalize", finished=False)
+    with pytest.raises(ValueError, match="the study was stopped before its end"):
+        source.stimuli()
 
 
 def test_pairs_are_of_one_item_in_either_order_and_lossless(personalized, tmp_path):

@@ -17,9 +17,11 @@ from engine.cli import run
 from engine.manifest import fingerprint, write_manifest
 from eval.__main__ import main
 from eval.attacks.purification import Jpeg
-from eval.studies.results import read_results
+from eval.studies.results import load_all, read_results, save_all
+from eval.studies.rows import open_results
 from images.io import open_photo
 from models.faces.face_net import FaceNet
+from tiny.dataset import PortraitPeople
 
 CLEAN = {"class_path": "eval.arms.Clean"}
 
@@ -154,6 +156,54 @@ def test_a_stopped_study_goes_on_and_comes_to_the_same(settings, finished, tmp_p
     assert unbroken["measured"]["clean"]["psnr"] == float("inf")
     for arm, measured in resumed["measured"].items():
         assert measured == pytest.approx(unbroken["measured"][arm], rel=1e-6, nan_ok=True)
+
+
+@pytest.fixture
+def on_disk(settings, tmp_path):
+    """Settings of a study of two people, ann and ben, in folders, and their folder."""
+    folder = tmp_path / "people"
+    for name, person in zip(("ann", "ben"), PortraitPeople(1_000_000, 2, 2, 2), strict=True):
+        save_all(torch.cat([person["train"], person["reference"]]), folder / name / "photo")
+    people = {"root": str(folder), "size": 64, "train_pictures": 2}
+    return settings | {
+        "people": {
+            "class_path": "datamodules.identities.IdentityFolders",
+            "init_args": people,
+        },
+        "arms": {name: settings["arms"][name] for name in ("clean", "noise")},
+    }, folder
+
+
+def test_people_who_are_no_longer_given_are_in_no_statistic(on_disk, tmp_path, capsys):
+    settings, folder = on_disk
+    out = tmp_path / "out"
+    assert personalize(settings, tmp_path, out) == 0
+    (folder / "ben").rename(folder / "cleo")
+    assert personalize(settings, tmp_path, out) == 0
+    told = capsys.readouterr()
+    assert "1 result belongs to an input that is no longer given: ben" in told.err
+    assert "over 3 people" not in told.out
+    assert "<h2>ben</h2>" not in (out / "report.html").read_text()
+    assert (out / "people" / "ben" / "result.json").is_file(), "files are kept"
+    assert [result["name"] for result in read_results(out)] == ["ann", "cleo"]
+    assert {row["person"] for row in open_results(out).rows} == {"ann", "cleo"}
+    assert len(load_all(out, "noise/generated")) == 4
+    capsys.readouterr()
+    assert run(main, ["report", str(out)]) == 0
+    assert "over 2 people: ISM" in capsys.readouterr().out
+
+
+def test_a_finished_study_has_nothing_to_do_and_gives_its_figures(on_disk, tmp_path, capsys):
+    settings, _ = on_disk
+    out = tmp_path / "out"
+    assert personalize(settings, tmp_path, out) == 0
+    assert personalize(settings, tmp_path, out) == 0
+    assert f"finished already, nothing to do: 2 people in {out}" in capsys.readouterr().out
+    assert personalize(settings, tmp_path, out, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    measured = [result["measured"]["noise"]["brisque"] for result in read_results(out)]
+    assert told["table"]["rows"]["noise"]["brisque"] == pytest.approx(sum(measured) / 2)
+    assert told["table"]["people"] == told["done"] == 2
 
 
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
