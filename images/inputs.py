@@ -178,6 +178,17 @@ def inputs_digest(images: Sequence[ImageInput]) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def contents_digest(images: Sequence[ImageInput]) -> str:
+    """Hash the names and contents of images, not where they are.
+
+    Raises:
+        OSError: If an image cannot be read.
+        ValueError: If a shard was truncated since it was listed.
+    """
+    lines = sorted(f"{image.name}\t{image.digest()}" for image in images)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def _prefix(root: Path) -> str:
     """Return the name prefix of a folder's images."""
     name = root.resolve().name if root.name == ".." else root.name

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from engine.manifest import claim, write_manifest
 from eval.attacks.rag import FlowConfig, Generator, Judge
@@ -55,24 +55,33 @@ def run_rag(
         dropped: Sources whose sentinels the system does not have; their keys are queried.
 
     Raises:
-        ValueError: If a part needs a service or a device that is missing, or the folder holds
-            another run.
+        ValueError: If a part needs a service or a device that is missing, no arm is given, the
+            collection has none of the sentinels' sources, or the folder holds another run or lies
+            in the collection.
     """
+    if not arms:
+        msg = f"arms is empty; name at least one of {', '.join(get_args(Arm))}"
+        raise ValueError(msg)
     planted = Record.open(record)
     generator.check()
-    settings = _settings(record, database, generator, judge, flow, service, seed)
+    kept = {name: one for name, one in planted.sentinels.items() if name not in dropped}
+    # What is published has no sources that sentinels replace.
+    published = set(arms) == {"protected"}
+    originals = database.find(output, set(kept) - set(planted.withheld if published else ()))
+    kept_record = replace(planted, sentinels=kept)
+    settings = database.contents(kept_record, originals)
+    settings |= _settings(database, generator, judge, flow, service, seed)
     needs_service = generator.needs_service or judge.needs_service or database.method == "rerank"
     if service is None and needs_service:
         msg = "these parts ask a service: give --service.base_url and its models"
         raise ValueError(msg)
     claim(output, "eval rag", settings)
     embedder = open_embedder(database.embedder)
-    kept = {name: one for name, one in planted.sentinels.items() if name not in dropped}
-    records = {"sentinels": replace(planted, sentinels=kept)} if kept else {}
+    records = {"sentinels": kept_record} if kept else {}
     if "decoy" in arms:
         folder = output / DECOYS
         records["decoys"] = plant_decoys(planted, database.originals, folder, seed)
-    stores = open_stores(records, database, embedder, output)
+    stores = open_stores(records, originals, database, embedder, output)
     run = RagRun({}, {}, 0, 0)
     attack = RetrievalAttack(
         run=run,
@@ -111,7 +120,6 @@ def run_rag(
 
 
 def _settings(
-    record: Path,
     database: Database,
     generator: Generator,
     judge: Judge,
@@ -119,7 +127,7 @@ def _settings(
     service: Service | None,
     seed: int,
 ) -> dict[str, Any]:
-    """Collect the settings that decide the answers, for the record."""
+    """Collect the settings that decide the answers beside what is searched, for the record."""
     irrelevant = ("vectors", "batch_size", "accelerator")
     searched = {name: value for name, value in asdict(database).items() if name not in irrelevant}
     if not database.refuses_keys:
@@ -128,9 +136,8 @@ def _settings(
     if flow.references == 1:
         del asked["references"]
     settings = {
-        "record": str(record.resolve()),
         "database": searched,
-        "model": identify_model(database.embedder),
+        "embedder": identify_model(database.embedder),
         # More trials may be added later.
         "flow": asked,
         "seed": seed,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from engine.devices import DeviceOptions
+from engine.files import file_digest
 from engine.job import JobOptions
 from eval.attacks.rag.retriever import Method
-from images.inputs import ImageInput, JobInputs, find_images
+from images.inputs import ImageInput, JobInputs, contents_digest, find_images
+from images.overlap import refuse_overlap
 from models.embed_job import embed_images
 from models.embedders import Embedder
 from models.store import VectorStore
@@ -33,6 +36,9 @@ class Database:
         batch_size: Images embedded at a time.
         accelerator: Accelerator for embedding, as in Lightning: auto, cpu, gpu.
         refuses_keys: Do not search for queries with letters that are no word, as a thief may.
+
+    Raises:
+        ValueError: If the size is less than 1.
     """
 
     originals: Path
@@ -45,14 +51,67 @@ class Database:
     accelerator: str = "auto"
     refuses_keys: bool = False
 
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 1:
+            msg = f"size must be at least 1, or null for all originals, got {self.size}"
+            raise ValueError(msg)
+
+    def find(self, output: Path, sources: Iterable[str]) -> JobInputs:
+        """Find the images of the collection.
+
+        Args:
+            output: Folder of the results.
+            sources: Names of images, of which the collection must have one.
+
+        Raises:
+            ValueError: If the results would lie in the collection or overwrite it, or it has none
+                of the named images.
+        """
+        found = find_images([self.originals])
+        refuse_overlap(output, [self.originals], found.images)
+        expected = set(sources)
+        if expected and expected.isdisjoint(image.name for image in found.images):
+            msg = (
+                f"{self.originals}: none of the sentinels' {len(expected)} sources is in this "
+                "folder; give the folder that they were planted in"
+            )
+            raise ValueError(msg)
+        return found
+
+    def contents(self, record: Record, originals: JobInputs) -> dict[str, Any]:
+        """Hash everything that is searched, for the settings of a run.
+
+        Args:
+            record: Record of the sentinels.
+            originals: Images of the collection.
+        """
+        return {
+            "record": {"file": str(record.file.resolve()), "sha256": file_digest(record.file)},
+            "contents": {
+                "originals": contents_digest(originals.images),
+                "sentinels": contents_digest(planted_images(record)),
+                "captions": file_digest(self.captions) if self.captions else None,
+            },
+        }
+
+
+def planted_images(record: Record) -> list[ImageInput]:
+    """List the images of a record's sentinels, under their published names."""
+    return [ImageInput.from_file(path, sentinel.published) for _, sentinel, path in record.pairs()]
+
 
 def open_stores(
-    records: Mapping[str, Record], database: Database, embedder: Embedder, output: Path
+    records: Mapping[str, Record],
+    originals: JobInputs,
+    database: Database,
+    embedder: Embedder,
+    output: Path,
 ) -> dict[str, VectorStore]:
     """Embed originals, sentinels and decoys, unless they are up to date.
 
     Args:
         records: Records of what is planted, by the name of its store.
+        originals: Images of the collection.
         database: The collection.
         embedder: The open embedder.
         output: Folder of the results.
@@ -65,12 +124,8 @@ def open_stores(
     """
     folder = database.vectors or output / "vectors"
     options = JobOptions(DeviceOptions(database.accelerator), database.batch_size)
-    inputs = {"originals": find_images([database.originals])}
-    for name, record in records.items():
-        planted = []
-        for _, sentinel, path in record.pairs():
-            planted.append(ImageInput.from_file(path, sentinel.published))
-        inputs[name] = JobInputs(planted)
+    inputs = {"originals": originals}
+    inputs |= {name: JobInputs(planted_images(record)) for name, record in records.items()}
     stores = {}
     for name, images in inputs.items():
         report = embed_images(images, folder / name, embedder, "sentinels embed", options)

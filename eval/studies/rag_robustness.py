@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.files import file_digest
 from engine.manifest import claim, write_manifest
 from engine.statistics import holm_of_known, proportion_interval
 from engine.tables import write_table
@@ -17,7 +16,6 @@ from eval.attacks.rag.thieves import NAMES, Thief, thieves
 from eval.studies.rag import run_rag
 from eval.studies.rag_database import Database
 from eval.studies.stolen import StolenCollection
-from images.inputs import find_images
 from models.embedder_config import COPIES
 from models.embedders import identify_model, open_embedder
 from models.search import ExactIndex, Ranking, rankings
@@ -72,17 +70,21 @@ def run_robustness(
         One row for each edit.
 
     Raises:
-        ValueError: If an edit is unknown, or the folder holds the results of another record,
-            collection, reader or seed.
+        ValueError: If an edit is unknown or none is given, the collection has none of the
+            sentinels' sources, or the folder holds the results of another record, collection,
+            reader or seed, or lies in the collection.
     """
+    if not edits:
+        msg = f"edits is empty; name at least one of {', '.join(NAMES)}"
+        raise ValueError(msg)
     if unknown := [edit for edit in edits if edit not in NAMES]:
         msg = f"no edit '{unknown[0]}'; there are {', '.join(NAMES)}"
         raise ValueError(msg)
     known = thieves(open_finder(reader), open_embedder(copies, appearance=True))
     planted = Record.open(record)
-    photos = find_images([database.originals]).complete()
-    settings = {
-        "record": {"file": str(record.resolve()), "sha256": file_digest(record)},
+    found = database.find(output, planted.sentinels)
+    photos = found.complete()
+    settings = database.contents(planted, found) | {
         "originals": str(database.originals.resolve()),
         "reader": identify_reader(reader),
         "copies": identify_model(copies),

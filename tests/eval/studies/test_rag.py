@@ -19,12 +19,16 @@ from eval.attacks.rag import (
 from eval.attacks.rag.judges import quoted
 from eval.reports.rag import write_rag_report
 from eval.studies.rag import summary
+from eval.studies.rag_database import Database
+from eval.studies.rag_robustness import run_robustness
 from images.inputs import find_images
 from models.embed_job import embed_images
 from models.embedders import open_embedder
 from sentinels.client import Client
 from sentinels.decide import decide
 from sentinels.decide_config import DecideConfig
+from sentinels.plant import PlantConfig, plant
+from sentinels.planters import LocalPlanter
 from sentinels.record import Record
 from tests.eval.studies.retrieval_attack import attack
 
@@ -75,6 +79,50 @@ def test_a_local_system_is_asked_in_every_arm(planted, collection, tmp_path, rea
     assert summary(again.arms["protected"])["trials"] == 8
     with pytest.raises(ValueError, match="other settings"):
         attack(planted, collection, output, reads, generator, ReadingJudge(reads), seed=1)
+
+
+def test_answers_are_kept_for_the_same_record_and_images_alone(
+    planted, collection, tmp_path, reads, pipelines
+):
+    generator, judge = ImageToImageGenerator(pipelines[0], steps=2), ReadingJudge(reads)
+    mine = tmp_path / "mine"
+    shutil.copytree(collection, mine)
+
+    def ask():
+        return attack(planted, mine, tmp_path / "out", reads, generator, judge, arms=("protected",))
+
+    first = ask()
+    assert summary(ask().arms["protected"]) == summary(first.arms["protected"])
+    one, other, *_ = sorted(mine.rglob("*.png"))
+    before = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    with pytest.raises(ValueError, match=r"other settings or weights \(contents differs"):
+        ask()
+    one.write_bytes(before)
+    shutil.rmtree(planted.parent)
+    plant(mine, planted.parent, LocalPlanter(), PlantConfig(count=4, seed=4), None)
+    with pytest.raises(ValueError, match=r"other settings or weights \(record differs"):
+        ask()
+
+
+def test_attacks_that_are_refused(planted, collection, tmp_path, reads, pipelines):
+    generator, judge = ImageToImageGenerator(pipelines[0], steps=2), ReadingJudge(reads)
+    with pytest.raises(ValueError, match="size must be at least 1, or null"):
+        Database(collection, size=0)
+    with pytest.raises(ValueError, match="arms is empty; name at least one of protected"):
+        attack(planted, collection, tmp_path / "out", reads, generator, judge, arms=())
+    with pytest.raises(ValueError, match="lies inside the input"):
+        attack(planted, collection, collection / "out", reads, generator, judge)
+    shutil.copytree(collection, tmp_path / "deep" / "er")
+    with pytest.raises(ValueError, match="none of the sentinels' 4 sources is in this folder"):
+        attack(planted, tmp_path / "deep", tmp_path / "out", reads, generator, judge)
+    database = Database(collection, embedder=reads, accelerator="cpu")
+    with pytest.raises(ValueError, match="lies inside the input"):
+        run_robustness(planted, collection / "out", database, generator, judge, reads, reads)
+    with pytest.raises(ValueError, match="edits is empty; name at least one of none"):
+        run_robustness(planted, tmp_path / "out", database, generator, judge, edits=())
+    assert not (tmp_path / "out").exists()
+    assert not (collection / "out").exists()
 
 
 def test_decoys_have_the_same_keys_on_images_that_are_no_sources(
