@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sized
 from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
@@ -61,6 +62,29 @@ def as_people(dataset: Any) -> IdentityDataset:
         )
         raise ValueError(msg)
     return dataset
+
+
+def refuse_copies(person: Person, owners: dict[str, str]) -> None:
+    """Refuse a person with an image to attack that another person has, too.
+
+    One person under two names would count twice.
+
+    Args:
+        person: The person.
+        owners: Name of the person by hash of an image; this person's images are added.
+
+    Raises:
+        ValueError: If another person has one of the images.
+    """
+    for number, image in enumerate(person["train"], start=1):
+        digest = hashlib.sha256(image.contiguous().numpy().tobytes()).hexdigest()
+        owner = owners.setdefault(digest, person["name"])
+        if owner != person["name"]:
+            msg = (
+                f"{owner} and {person['name']} have the same image (image {number} of "
+                f"{person['name']}), and would count as two people: remove one of them"
+            )
+            raise ValueError(msg)
 
 
 class IdentityFolders(Dataset[Person]):

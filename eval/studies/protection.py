@@ -12,7 +12,7 @@ from lightning import seed_everything
 from torch.utils.data import Dataset
 
 from checkpoints.folders import model_folder
-from datamodules.identities import IdentityDataset, as_people
+from datamodules.identities import IdentityDataset, as_people, refuse_copies
 from engine.files import write_text
 from engine.job import JobOptions, Report
 from engine.manifest import claim, describe, fingerprint
@@ -205,12 +205,14 @@ def _person_inputs(persons: IdentityDataset, arms: Mapping[str, Arm]) -> list[Pe
     """List the persons as inputs of the job, and check that every arm can protect them.
 
     Raises:
-        ValueError: If two have the same name, or an arm cannot protect one.
+        ValueError: If two have the same name or image, or an arm cannot protect one.
         FileNotFoundError: If an arm has no file for one.
     """
     inputs = []
+    owners: dict[str, str] = {}
     for index in range(len(persons)):
         person = persons[index]
+        refuse_copies(person, owners)
         inputs.append(PersonInput.of(persons, index, person))
         for arm in arms.values():
             arm.check(person)

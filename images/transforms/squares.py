@@ -26,7 +26,13 @@ def center_square(rgb: NDArray[np.uint8], side: int) -> Tensor:
 
     Returns:
         (3, side, side) float32 in [0, 1].
+
+    Raises:
+        ValueError: If the side is below 1.
     """
+    if side < 1:
+        msg = f"the size of an image's square is at least 1 pixel, got {side}"
+        raise ValueError(msg)
     photo = Photo(limit_aspect(rgb))
     height, width = photo.rgb.shape[:2]
     size = covering_size((height, width), (side, side))

@@ -193,6 +193,21 @@ def test_people_who_are_no_longer_given_are_in_no_statistic(on_disk, tmp_path, c
     assert "over 2 people: ISM" in capsys.readouterr().out
 
 
+def test_a_size_below_one_is_refused(on_disk, tmp_path, capsys):
+    settings, _ = on_disk
+    more = ("--people.init_args.size", "0")
+    assert personalize(settings, tmp_path, tmp_path / "out", *more) == 2
+    assert "the size of an image's square is at least 1 pixel, got 0" in capsys.readouterr().err
+
+
+def test_one_person_under_two_names_is_refused(on_disk, tmp_path, capsys):
+    settings, folder = on_disk
+    shutil.copytree(folder / "ann", folder / "ann copy")
+    assert personalize(settings, tmp_path, tmp_path / "out") == 2
+    assert "ann and ann copy have the same image" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_finished_study_has_nothing_to_do_and_gives_its_figures(on_disk, tmp_path, capsys):
     settings, _ = on_disk
     out = tmp_path / "out"
