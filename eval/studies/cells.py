@@ -23,7 +23,7 @@ from eval.attacks.attack import Attack
 from eval.attacks.purification import Purifier
 from eval.reports.protection_table import attacked_model
 from eval.studies.access import boxes
-from eval.studies.protection import run_study
+from eval.studies.protection import check_names, run_study
 from eval.studies.results import read_results
 from eval.studies.rows import RESULTS, Cell, Row
 
@@ -54,7 +54,8 @@ def plan(
         grids: Combinations of both; empty for all.
 
     Raises:
-        ValueError: If there are no cells, or a grid names an unknown attack or purification.
+        ValueError: If there are no cells, a name cannot be a folder's, or a grid names an unknown
+            attack or purification.
     """
     if not attacks or not purifications:
         msg = (
@@ -62,16 +63,18 @@ def plan(
             "(none: null leaves the images as they are)"
         )
         raise ValueError(msg)
+    check_names("attack", attacks)
+    check_names("purification", purifications)
     cells: list[Cell] = []
     for grid in grids or [Grid(tuple(attacks), tuple(purifications))]:
-        _check_names("attack", grid.attacks, attacks)
-        _check_names("purification", grid.purifications, purifications)
+        _check_known("attack", grid.attacks, attacks)
+        _check_known("purification", grid.purifications, purifications)
         for attack in grid.attacks:
             cells += [(attack, purification) for purification in grid.purifications]
     return list(dict.fromkeys(cells))
 
 
-def _check_names(kind: str, names: Sequence[str], known: Mapping[str, Any]) -> None:
+def _check_known(kind: str, names: Sequence[str], known: Mapping[str, Any]) -> None:
     """Reject names of a grid that the matrix does not have.
 
     Raises:

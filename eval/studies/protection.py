@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,7 +91,10 @@ def run_study(
         FileNotFoundError: If a model or a protected file is missing.
     """
     check_clean_fraction(clean_fraction)
-    check_names(arms)
+    if not arms:
+        msg = "arms is empty: name at least one, such as clean: {class_path: eval.arms.Clean}"
+        raise ValueError(msg)
+    check_names("arm", arms)
     if keep_weights:
         check_keeps_weights(attack)
 
@@ -167,18 +170,22 @@ def check_clean_fraction(share: float) -> None:
         raise ValueError(msg)
 
 
-def check_names(arms: Mapping[str, Arm]) -> None:
-    """Check that arms can have folders of their names.
+def check_names(kind: str, names: Iterable[str]) -> None:
+    """Check that folders can have the names of arms, attacks or purifications.
+
+    Args:
+        kind: Word for what is named, such as ``arm``.
+        names: The names.
 
     Raises:
-        ValueError: If one cannot, or there is none.
+        ValueError: If one cannot be the name of a folder.
     """
-    if not arms:
-        msg = "arms is empty: name at least one, such as clean: {class_path: eval.arms.Clean}"
-        raise ValueError(msg)
-    for name in arms:
+    for name in names:
         if not re.fullmatch(r"\w[\w.-]*", name):
-            msg = f"the arm '{name}' gives a folder its name: use letters, digits, _, - and . only"
+            msg = (
+                f"the {kind} '{name}' gives a folder its name: "
+                "use letters, digits, _, - and . only"
+            )
             raise ValueError(msg)
 
 

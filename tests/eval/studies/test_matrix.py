@@ -119,6 +119,14 @@ def test_a_grid_that_names_what_is_not_there():
         plan({}, {"none": None}, [])
 
 
+@pytest.mark.parametrize("name", ["../../escape", "scale 3/4", "a|b", ".hidden", "", "line\n"])
+def test_names_that_no_folder_can_have(name):
+    with pytest.raises(ValueError, match=r"the purification '.*\n?' gives a folder its name"):
+        plan({"ti": 1}, {"none": None, name: 1}, [])
+    with pytest.raises(ValueError, match=r"the attack '.*\n?' gives a folder its name"):
+        plan({name: 1}, {"none": None}, [])
+
+
 def test_without_grids_everything_meets_everything():
     assert plan({"a": 1, "b": 1}, {"x": None, "y": None}, []) == [
         ("a", "x"),
