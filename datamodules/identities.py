@@ -87,6 +87,14 @@ def refuse_copies(person: Person, owners: dict[str, str]) -> None:
             raise ValueError(msg)
 
 
+def folders_of(people: IdentityDataset) -> list[Path]:
+    """List the folders of images that a data set of persons reads, for guards against overlap.
+
+    A data set names them in an attribute ``folders``; one without it reads none.
+    """
+    return list(getattr(people, "folders", ()))
+
+
 class IdentityFolders(Dataset[Person]):
     """Folder with one sub-folder of images per person.
 
@@ -131,6 +139,11 @@ class IdentityFolders(Dataset[Person]):
         if train_folder is not None:
             self._put_first(train_folder)
         self._check_counts(root)
+
+    @property
+    def folders(self) -> list[Path]:
+        """Folders of images that the data set reads."""
+        return [self.given]
 
     def _put_first(self, folder: str) -> None:
         """Let the images to attack be those of a folder, and the references the others.

@@ -89,6 +89,11 @@ class MatchedPeople(Dataset[Person]):
         )
 
     @property
+    def folders(self) -> list[Path]:
+        """Folders of images that the data set reads."""
+        return [self.clean]
+
+    @property
     def name_of_one(self) -> str:
         """Name of the person, if there is one without a sub-folder."""
         return self.clean.resolve().name or "person"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -40,6 +41,11 @@ class Arm(ABC):
     @abstractmethod
     def lineage(self) -> Lineage:
         """Models that the protection was made against."""
+
+    @property
+    def folders(self) -> list[Path]:
+        """Folders of images that the arm reads; none of most arms."""
+        return []
 
     @abstractmethod
     def change(self, person: Person, seed: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -55,6 +56,10 @@ class Chain(Arm):
     @property
     def lineage(self) -> Lineage:
         return sum((arm.lineage for arm in self.arms), NOTHING)
+
+    @property
+    def folders(self) -> list[Path]:
+        return [folder for arm in self.arms for folder in arm.folders]
 
     def change(self, person: Person, seed: int) -> Tensor:
         for number, arm in enumerate(self.arms):

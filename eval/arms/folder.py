@@ -64,6 +64,10 @@ class Folder(Arm):
     def lineage(self) -> Lineage:
         return UNKNOWN
 
+    @property
+    def folders(self) -> list[Path]:
+        return [Path(self.path)]
+
     def check(self, person: Person) -> None:
         self._open(person)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.devices import Process, is_first_process, start_processes
-from engine.files import atomic_write, locked, remove_partials
+from engine.files import atomic_write
 from engine.job import JobOptions
 from engine.journal import read_journal
 from engine.manifest import read_manifest, write_manifest
@@ -23,6 +22,7 @@ from eval.attacks.attack import Attack
 from eval.attacks.purification import Purifier
 from eval.reports.protection_table import attacked_model
 from eval.studies.access import boxes
+from eval.studies.cell_folders import PROTECTED, cell_folder
 from eval.studies.protection import check_names, run_study
 from eval.studies.results import read_results
 from eval.studies.rows import RESULTS, Cell, Row
@@ -83,17 +83,6 @@ def _check_known(kind: str, names: Sequence[str], known: Mapping[str, Any]) -> N
     if unknown := [name for name in names if name not in known]:
         msg = f"a grid names the {kind} {unknown[0]}; there are {', '.join(known)}"
         raise ValueError(msg)
-
-
-@contextmanager
-def owned(output: Path) -> Iterator[None]:
-    """Lock the folder and remove partial files (first process only)."""
-    if not is_first_process():
-        yield
-        return
-    with locked(output):
-        remove_partials(output)
-        yield
 
 
 @dataclass
@@ -178,7 +167,7 @@ def run_cells(
             attack=attacks[attack],
             purification=method,
             options=options,
-            protected=output / "protected",
+            protected=output / PROTECTED,
             **settings,
         )
         if outcome is not None and outcome.job.stale:
@@ -201,11 +190,6 @@ def _is_finished(folder: Path) -> bool:
 def _may_start(cell: Cell, is_finished: bool, pace: Pace, process: Process | None) -> bool:
     """Return True on every process if the first finds a cell finished, or within the budget."""
     return process is None or bool(process.of_first(is_finished or pace.fits(cell)))
-
-
-def cell_folder(output: Path, cell: Cell) -> Path:
-    """Folder of a cell's study in that of the matrix."""
-    return output / "cells" / cell[0] / cell[1]
 
 
 def minutes_of(folder: Path) -> float:

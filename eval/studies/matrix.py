@@ -15,7 +15,9 @@ from eval.attacks.attack import Attack
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import MetricWeights
 from eval.reports.matrix import write_matrix_report
-from eval.studies.cells import Grid, owned, plan, record_cells, run_cells
+from eval.studies.cell_folders import owned
+from eval.studies.cells import Grid, plan, record_cells, run_cells
+from eval.studies.people import describe_people, refuse_inputs
 from eval.studies.protection import facts_of
 from eval.studies.rows import Cell
 
@@ -37,7 +39,8 @@ def run_matrix(
     """Run all unfinished cells, and write one table and one report.
 
     A cell is a study in ``OUT/cells/ATTACK/PURIFICATION``, with its manifest, images and report. A
-    person's protected images are computed once and kept in ``OUT/protected``.
+    person's protected images are computed once, kept in ``OUT/protected``, and made again for
+    other images of the person.
     ``OUT/results.parquet`` has a row for each person, arm and cell; see
     :func:`eval.studies.cells.collect`. Table and report are written after every cell, so a stopped
     matrix leaves those of the finished ones.
@@ -63,17 +66,26 @@ def run_matrix(
 
     Raises:
         ValueError: If a grid names an unknown attack or purification, the folder holds a matrix
-            with other settings, or another run is at work in it.
+            with other settings, files that no matrix wrote, or some of the images, or another run
+            is at work in it.
         FileNotFoundError: If a model is missing.
     """
     # Check data and models before the first cell, which takes long.
-    as_people(people)
+    persons = as_people(people)
+    refuse_inputs(output, persons, arms.values())
     cells = plan(attacks, purifications, grid)
     for attack, _ in cells:
         attacks[attack].files()
 
-    with owned(output):
-        facts = facts_of(arms) | {"seed": seed}
+    settings = {
+        "people": describe_people(persons),
+        "arms": {name: arm.record() for name, arm in arms.items()},
+        "clean_fraction": clean_fraction,
+        "extra_metrics": list(extra_metrics),
+        "seed": seed,
+    }
+    with owned(output, "eval matrix", settings):
+        facts = facts_of(arms) | {"settings": settings, "seed": seed}
         done: list[Cell] = []
         for cell, is_new in run_cells(
             cells,

@@ -15,7 +15,7 @@ from checkpoints.folders import model_folder
 from datamodules.identities import IdentityDataset, as_people, refuse_copies
 from engine.files import write_text
 from engine.job import JobOptions, Report
-from engine.manifest import claim, describe, fingerprint
+from engine.manifest import claim, fingerprint
 from engine.records import to_json
 from engine.run_job import run_job
 from eval.arms import Arm
@@ -26,6 +26,7 @@ from eval.metrics.extra import SET_METRICS, ExtraMetrics, MetricWeights
 from eval.reports.personalization import write_report
 from eval.reports.protection_table import StudyTable
 from eval.studies.access import access
+from eval.studies.people import describe_people, refuse_inputs
 from eval.studies.protection_job import PersonInput, ProtectionStudy
 from eval.studies.results import load_all
 from models.faces.backends import face_fingerprints, load_faces
@@ -87,7 +88,7 @@ def run_study(
     Raises:
         ValueError: If ``people`` is not such a data set, there is no arm, a name or
             ``clean_fraction`` is not allowed, the attack learns no weights to keep, or the folder
-            holds a study with other settings.
+            holds a study with other settings or overlaps with the images.
         FileNotFoundError: If a model or a protected file is missing.
     """
     check_clean_fraction(clean_fraction)
@@ -100,6 +101,7 @@ def run_study(
 
     # Open the models and the data.
     persons = as_people(people)
+    refuse_inputs(output, persons, arms.values())
     seed_everything(seed, verbose=False)
     backend = load_faces(faces)
     extra = ExtraMetrics(extra_metrics, metric_weights, backend, attack.model)
@@ -120,7 +122,7 @@ def run_study(
     weights = _weights(attack, faces, purification)
     arm_records = {name: arm.record() for name, arm in arms.items()}
     settings = {
-        "people": describe(persons) | {"count": len(persons)},
+        "people": describe_people(persons),
         "attack": attack.record(),
         "purification": purification.record() if purification else None,
         "clean_fraction": clean_fraction,
@@ -183,8 +185,7 @@ def check_names(kind: str, names: Iterable[str]) -> None:
     for name in names:
         if not re.fullmatch(r"\w[\w.-]*", name):
             msg = (
-                f"the {kind} '{name}' gives a folder its name: "
-                "use letters, digits, _, - and . only"
+                f"the {kind} '{name}' gives a folder its name: use letters, digits, _, - and . only"
             )
             raise ValueError(msg)
 

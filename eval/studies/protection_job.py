@@ -16,7 +16,7 @@ from torch import Tensor
 
 from datamodules.identities import IdentityDataset, Person
 from engine.devices import Process
-from engine.files import write_text
+from engine.files import read_text, write_text
 from engine.job import Batch, Job
 from engine.records import to_json
 from eval.arms import Arm
@@ -30,6 +30,9 @@ from eval.metrics.quality import brisque, fidelity, quantize
 from eval.studies.results import result_file, save_all
 from images.io import open_photo
 from models.faces.backends import FaceBackend
+
+PERSON = "person.sha256"
+"""File beside kept protected images: the hash of the person's images that they were made of."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         output: Folder of the results.
         purification: Purification before the attack; None for none.
         clean_fraction: Share of each person's images that the attacker has unprotected, 0 to 1.
-        protected: Folder that keeps protected images for other studies of the same people and arms.
+        protected: Folder that keeps protected images for other studies of the same people and arms;
+            those of other images of a person are made again.
         extra: Additional metrics.
         keep_weights: Keep the attack's LoRA and token; the attack must be a personalization.
     """
@@ -142,10 +146,13 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         return source.load()
 
     def step(self, batch: Batch[PersonInput, Person]) -> list[dict[str, Any]]:
-        pairs = zip(batch.prepared, batch.positions, strict=True)
-        return [self._study_person(person, position) for person, position in pairs]
+        people = zip(batch.inputs, batch.prepared, batch.positions, strict=True)
+        return [
+            self._study_person(person, source.sha256, position)
+            for source, person, position in people
+        ]
 
-    def _study_person(self, loaded: Person, position: int) -> dict[str, Any]:
+    def _study_person(self, loaded: Person, sha256: str, position: int) -> dict[str, Any]:
         """Compute images and metrics of one person in every arm."""
         person = loaded.copy()
         person["train"] = loaded["train"].to(self.device)
@@ -165,7 +172,7 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
         minutes: dict[str, float] = {}
         learned: dict[str, Learned] = {}
         for name in self.arms:
-            protected = self._protect(name, person, seed)
+            protected = self._protect(name, person, sha256, seed)
             begin = time.monotonic()
             study = self._study_arm(protected, person, seed, on_step)
             images[name], measured[name], learned[name] = study
@@ -262,12 +269,17 @@ class ProtectionStudy(Job[PersonInput, Person, dict[str, Any], dict[str, Any]]):
             raise ValueError(msg) from error
         return mean_similarity(self.faces(person["train"]), center)
 
-    def _protect(self, name: str, person: Person, seed: int) -> Tensor:
+    def _protect(self, name: str, person: Person, sha256: str, seed: int) -> Tensor:
         """Protect a person's images, or load their protected images."""
         if self.protected is None:
             return self.arms[name].protect(person, seed)
         folder = self.protected / name / person["name"]
         files = [folder / f"protected_{index:02d}.png" for index in range(len(person["train"]))]
-        if not all(file.is_file() for file in files):
-            save_all(self.arms[name].protect(person, seed), folder / "protected")
+        record = folder / PERSON
+        kept = read_text(record) if record.is_file() else ""
+        if kept != sha256 or not all(file.is_file() for file in files):
+            images = self.arms[name].protect(person, seed)
+            write_text(record, "")  # until all are saved, they are nobody's
+            save_all(images, folder / "protected")
+            write_text(record, sha256)
         return torch.stack([open_photo(file).tensor() for file in files]).to(person["train"])

@@ -12,14 +12,15 @@ import numpy as np
 from datamodules.matched_people import Leftovers, MatchedPeople
 from engine.devices import is_first_process
 from engine.job import JobOptions
-from engine.manifest import claim
 from eval.arms import Arm, Clean, Folder
 from eval.attacks.attack import Attack
 from eval.attacks.purification import Purifier
 from eval.metrics.extra import MetricWeights
 from eval.reports.redteam import write_redteam_report
 from eval.reports.verdicts import CellVerdict
-from eval.studies.cells import Grid, owned, plan, record_cells, run_cells
+from eval.studies.cell_folders import owned
+from eval.studies.cells import Grid, plan, record_cells, run_cells
+from eval.studies.people import refuse_inputs
 from eval.studies.protection import check_clean_fraction, facts_of
 from eval.studies.rows import Cell
 from images.io import open_photo, to_rgb, to_uint8
@@ -97,7 +98,8 @@ def run_redteam(
 
     Raises:
         ValueError: If the budget is not positive, the share is out of range, a person has too few
-            photos, files do not fit together, or the folder holds another run.
+            photos, files do not fit together, or the folder holds another run or overlaps with
+            the photos.
         FileNotFoundError: If a folder or a model is missing, or no names match.
     """
     if budget_minutes is not None and budget_minutes <= 0:
@@ -107,24 +109,24 @@ def run_redteam(
     people = MatchedPeople(protected, clean, size, attacked)
     theirs = Folder(str(protected), people.name_of_one if people.single else None)
     arms: dict[str, Arm] = {CLEAN: Clean(), PROTECTED: theirs}
+    refuse_inputs(output, people, arms.values())
     cells = plan(attacks, purifications, grid)
     for attack, _ in cells:
         attacks[attack].files()
 
     options = options or JobOptions(batch_size=1)
-    with owned(output):
-        settings = {
-            "protected": str(protected.resolve()),
-            "clean": str(clean.resolve()),
-            "seed": seed,
-            "size": size,
-            "attacked": attacked,
-        }
-        if clean_fraction:  # folders of earlier versions do not have it
-            settings["clean_fraction"] = clean_fraction
+    settings = {
+        "protected": str(protected.resolve()),
+        "clean": str(clean.resolve()),
+        "seed": seed,
+        "size": size,
+        "attacked": attacked,
+    }
+    if clean_fraction:  # folders of earlier versions do not have it
+        settings["clean_fraction"] = clean_fraction
+    with owned(output, "eval redteam", settings):
         facts: dict[str, Any] = {}
         if is_first_process():
-            claim(output, "eval redteam", settings)
             facts = facts_of(arms) | {
                 "settings": settings,
                 "seed": seed,

@@ -17,11 +17,14 @@ from torch.utils.data import Dataset, Sampler
 
 from datamodules.identities import as_people
 from datamodules.order import LateLoader
-from engine.files import locked
-from engine.manifest import check_same, claim, describe, read_manifest, write_manifest
+from engine.files import locked, write_text
+from engine.manifest import check_same, claim, read_manifest, write_manifest
+from engine.records import read_json, to_json
 from eval.arms import Arm
 from eval.attacks.purification.remover import build_remover, remove
 from eval.metrics.quality import quantize
+from eval.studies.people import describe_people, refuse_inputs
+from eval.studies.protection_job import PersonInput
 from eval.studies.remover_pairs import make_pairs
 
 COMMAND = "eval remover"
@@ -78,7 +81,8 @@ def train_remover(
     """Protect people's images, and train a network to undo it.
 
     The folder then is the ``model`` of :class:`eval.attacks.purification.LearnedRemover`. A
-    finished training is not repeated, and a stopped one goes on.
+    finished training is not repeated, and a stopped one goes on; with other images under the same
+    names it starts again.
 
     Args:
         people: Data set of persons (see datamodules.identities) who are not attacked later.
@@ -92,24 +96,30 @@ def train_remover(
         ``after`` of the corrected ones.
 
     Raises:
-        ValueError: If there are fewer than two images, or the folder holds other results.
+        ValueError: If there are fewer than two images, or the folder holds other results or
+            overlaps with the images.
         FileNotFoundError: If a model is missing.
     """
     persons = as_people(people)
+    refuse_inputs(output, persons, [arm])
     settings = {
-        "people": describe(persons) | {"count": len(persons)},
+        "people": describe_people(persons),
         "arm": arm.record(),
         "training": asdict(training),
     }
+    hashes = [PersonInput.of(persons, i, persons[i]).sha256 for i in range(len(persons))]
     earlier = read_manifest(output)
     if earlier is not None and earlier.get("finished"):
         check_same(output, earlier, COMMAND, settings)
-        return dict(earlier["levels"])
+        # Folders of earlier versions do not have hashes.
+        if earlier.get("people_sha256", hashes) == hashes:
+            return dict(earlier["levels"])
 
     claim(output, COMMAND, settings)
     with locked(output):
         seed_everything(training.seed, verbose=False)
         unfinished = output / UNFINISHED
+        _begin_again_with_others(unfinished, hashes)
         trainer = Trainer(
             max_steps=training.steps,
             accelerator=accelerator,
@@ -127,10 +137,12 @@ def train_remover(
         module = RemoverModule(training)
         crops = Crops(protected[kept:], clean[kept:], training)
         resume = unfinished / "resume.ckpt"
+        if not same:  # a checkpoint is of other pairs
+            resume.unlink(missing_ok=True)
         trainer.fit(
             module,
             LateLoader(crops, batch_size=training.batch_size, sampler=Onward(crops, trainer)),
-            ckpt_path=resume if same and resume.is_file() else None,
+            ckpt_path=resume if resume.is_file() else None,
             weights_only=True,
         )
 
@@ -144,7 +156,13 @@ def train_remover(
         network.save_pretrained(output)
         counts = {"trained": len(clean) - kept, "held out": kept}
         write_manifest(
-            output, command=COMMAND, finished=True, settings=settings, levels=levels, counts=counts
+            output,
+            command=COMMAND,
+            finished=True,
+            settings=settings,
+            people_sha256=hashes,
+            levels=levels,
+            counts=counts,
         )
         shutil.rmtree(unfinished)
     return levels
@@ -219,6 +237,15 @@ class RemoverModule(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.network.parameters(), lr=self.training_settings.lr)
+
+
+def _begin_again_with_others(unfinished: Path, hashes: list[str]) -> None:
+    """Delete what a stopped training left if it was one on other images, and record these."""
+    record = unfinished / "people.json"
+    remedy = "delete it; the training then starts again"
+    if record.is_file() and read_json(record, list[str], remedy) != hashes:
+        shutil.rmtree(unfinished)
+    write_text(record, to_json(hashes))
 
 
 def _levels(images: Tensor, clean: Tensor) -> float:

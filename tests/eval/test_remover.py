@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 from jsonargparse import Namespace
+from PIL import Image
 
-from datamodules.identities import as_people
+from datamodules.identities import IdentityFolders, as_people
 from engine.cli import Output, run
 from eval.__main__ import main
 from eval.arms import Arm
@@ -107,6 +108,62 @@ def test_pairs_of_other_photos_are_made_again(tmp_path):
     _, other, read = make_pairs(others, Brighter(), 0, here, tmp_path / "pairs")
     assert not read
     assert not torch.equal(clean, other)
+
+
+class Album(list):
+    """Persons whose names and number say nothing of their images."""
+
+    @classmethod
+    def of(cls, first):
+        people = PortraitPeople(first, 2, 4, 1)
+        return cls(people[place] | {"name": f"{place}"} for place in range(2))
+
+
+def test_other_photos_under_the_same_names_are_trained_on_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(remover, "SAVED_EVERY", 10)
+    out, fresh = tmp_path / "out", tmp_path / "fresh"
+    train_remover(Album.of(2_000_000), Brighter(), out, TRAINING, "cpu")
+    levels = train_remover(Album.of(2_000_100), Brighter(), fresh, TRAINING, "cpu")
+    network = "diffusion_pytorch_model.safetensors"
+    assert (out / network).read_bytes() != (fresh / network).read_bytes()
+    assert train_remover(Album.of(2_000_100), Brighter(), out, TRAINING, "cpu") == levels
+    assert (out / network).read_bytes() == (fresh / network).read_bytes()
+
+    # An earlier version kept no hashes: its finished trainings are taken as they are.
+    manifest = json.loads((out / "manifest.json").read_text())
+    del manifest["people_sha256"]
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    assert train_remover(Album.of(2_000_000), Brighter(), out, TRAINING, "cpu") == levels
+
+    # A stopped training on other photos leaves nothing to this one, which is stopped as well.
+    stopped = tmp_path / "stopped"
+    for first, last in ((2_000_000, 36), (2_000_100, 16)):
+        steps = []
+
+        def stop(self, batch, batch_idx, last=last, steps=steps, step=RemoverModule.training_step):
+            steps.append(batch_idx)
+            if len(steps) == last:
+                raise MemoryError
+            return step(self, batch, batch_idx)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RemoverModule, "training_step", stop)
+            with pytest.raises(MemoryError):
+                train_remover(Album.of(first), Brighter(), stopped, TRAINING, "cpu")
+    assert train_remover(Album.of(2_000_100), Brighter(), stopped, TRAINING, "cpu") == levels
+    assert (stopped / network).read_bytes() == (fresh / network).read_bytes()
+
+
+def test_the_network_never_lies_among_the_photos(tmp_path):
+    for name in ("ann", "ben"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(2):
+            values = torch.randint(256, (64, 64, 3), dtype=torch.uint8).numpy()
+            Image.fromarray(values).save(tmp_path / "photos" / name / f"{number}.png")
+    people = IdentityFolders(str(tmp_path / "photos"), 64, 1)
+    with pytest.raises(ValueError, match="lies inside the input"):
+        train_remover(people, Brighter(), tmp_path / "photos" / "out", TRAINING, "cpu")
+    assert not (tmp_path / "photos" / "out").exists()
 
 
 def test_the_command_says_over_how_many_images(trained, capsys):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -19,7 +20,8 @@ from eval.__main__ import main
 from eval.attacks.purification import Jpeg
 from eval.studies.results import load_all, read_results, save_all
 from eval.studies.rows import open_results
-from images.io import open_photo
+from images.io import open_photo, save_png
+from images.photo import Photo
 from models.faces.face_net import FaceNet
 from tiny.dataset import PortraitPeople
 
@@ -245,6 +247,21 @@ def test_a_detector_without_embeddings_yields_fdfr_and_no_ism(settings, tmp_path
 def test_a_folder_of_another_study_is_refused(settings, finished, tmp_path, capsys):
     assert personalize(settings | {"seed": 5}, tmp_path, finished) == 2
     assert "holds results of other settings" in capsys.readouterr().err
+
+
+def test_results_never_lie_among_the_photos(settings, tmp_path, capsys):
+    for name in ("ann/0.png", "ann/1.png"):
+        file = tmp_path / "photos" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_png(Photo(np.zeros((64, 64, 3), np.uint8)), file)
+    people = {
+        "class_path": "datamodules.identities.IdentityFolders",
+        "init_args": {"root": str(tmp_path / "photos"), "size": 64, "train_pictures": 1},
+    }
+    out = tmp_path / "photos" / "out"
+    assert personalize(settings | {"people": people}, tmp_path, out) == 2
+    assert "lies inside the input" in capsys.readouterr().err
+    assert not out.exists()
 
 
 @pytest.mark.slow

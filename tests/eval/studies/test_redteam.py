@@ -109,6 +109,26 @@ def test_an_attacker_may_have_photos_unprotected(photos, config, tmp_path, capsy
     assert "holds results of other settings" in capsys.readouterr().err
 
 
+def test_a_clean_photo_replaced_under_its_name_is_attacked_itself(photos, config, tmp_path, capsys):
+    settings = yaml.safe_load(Path(config).read_text()) | {"purifications": {"none": None}}
+    alone = tmp_path / "redteam.yaml"
+    alone.write_text(yaml.safe_dump(settings))
+    for name in ("clean", "protected"):
+        shutil.copytree(photos / name, tmp_path / name)
+    assert command(tmp_path, str(alone), tmp_path / "out") == 0
+    shutil.copy(tmp_path / "clean/ben/2.png", tmp_path / "clean/ann/0.png")
+    assert command(tmp_path, str(alone), tmp_path / "out") == 0
+    rows = pq.read_table(tmp_path / "out/results.parquet").to_pylist()
+    levels = {(row["person"], row["arm"]): row["levels"] for row in rows}
+    assert (levels["ann", "clean"], levels["ben", "protected"]) == (0, 5)
+    assert levels["ann", "protected"] > 5, "the protected file is that of the photo before"
+
+    for folder in ("clean", "protected"):
+        assert command(tmp_path, str(alone), tmp_path / folder / "out") == 2
+        assert "lies inside the input" in capsys.readouterr().err
+        assert not (tmp_path / folder / "out").exists()
+
+
 def test_one_folder_is_one_person_and_leftovers_are_named(photos, tmp_path):
     shutil.copytree(photos / "clean/ann", tmp_path / "clean")
     shutil.copytree(photos / "protected/ann", tmp_path / "protected")
