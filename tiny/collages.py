@@ -16,11 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from engine.manifest import claim, write_manifest
 from images.io import save_png, to_rgb
 from images.photo import Photo
 from images.transforms import RGBImage
 from tiny.dataset import PortraitDataset
 from tiny.identity import EVALUATION_START, check_range
+from tiny.portraits import check_side
+
+PICTURES = "tiny pictures"
+"""Command of the folder."""
 
 SHAPES = ("ellipse", "box", "polygon", "stripes")
 
@@ -155,10 +160,14 @@ def export_pictures(
         references: Distractors: index entries that are no query's match.
         originals: Released images, whose copies are queries.
         strangers: Distractor queries, which match no index entry.
-        size: Side in pixels.
+        size: Side in pixels, 64 to 512.
 
     Returns:
         Number of images by sub-folder.
+
+    Raises:
+        ValueError: If a number is out of its range, all counts are zero, or the folder holds other
+            files or images of other settings.
     """
     counts = {
         "training": training,
@@ -166,6 +175,14 @@ def export_pictures(
         "originals": originals,
         "strangers": strangers,
     }
+    check_side(size)
+    check_range(0, training)
+    if min(counts.values()) < 0 or not any(counts.values()):
+        given = ", ".join(f"{name} {count}" for name, count in counts.items())
+        msg = f"counts must be at least 0, and one of them at least 1, got {given}"
+        raise ValueError(msg)
+    settings = counts | {"size": size}
+    claim(output, PICTURES, settings)
     first = {"training": 0, "originals": EVALUATION_START}
     first["references"] = first["originals"] + originals
     first["strangers"] = first["references"] + references
@@ -176,6 +193,7 @@ def export_pictures(
             save_png(Photo(collage(number, size)), file)
         if people:
             _save_portraits(PortraitDataset(first[name], people, 1, size=size), output / name)
+    write_manifest(output, command=PICTURES, finished=True, settings=settings, counts=counts)
     return counts
 
 

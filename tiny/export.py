@@ -7,10 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from engine.files import write_text
+from engine.manifest import claim, write_manifest
 from images.io import save_png, to_rgb, to_uint8
 from images.photo import Photo
-from tiny.identity import EVALUATION_START
-from tiny.portraits import draw
+from tiny.identity import EVALUATION_START, check_range
+from tiny.portraits import check_side, draw
+
+PORTRAITS = "tiny portraits"
+"""Command of the folder."""
 
 
 def export_portraits(
@@ -33,7 +37,21 @@ def export_portraits(
 
     Returns:
         Number of images.
+
+    Raises:
+        ValueError: If a number is out of its range, or the folder holds other files or portraits of
+            other settings.
     """
+    check_range(first, people)
+    check_side(size)
+    if people < 1 or pictures < 1 or first < 0:
+        msg = (
+            "people and pictures must be at least 1 and first at least 0, "
+            f"got {people}, {pictures} and {first}"
+        )
+        raise ValueError(msg)
+    settings = {"people": people, "pictures": pictures, "size": size, "first": first}
+    claim(output, PORTRAITS, settings)
     rows = []
     for person in range(first, first + people):
         portraits = draw([person] * pictures, list(range(pictures)), size)
@@ -49,4 +67,6 @@ def export_portraits(
             }
             rows.append(row)
     write_text(output / "portraits.json", json.dumps(rows, indent=1) + "\n")
+    counts = {"portraits": len(rows)}
+    write_manifest(output, command=PORTRAITS, finished=True, settings=settings, counts=counts)
     return len(rows)

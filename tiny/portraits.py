@@ -63,9 +63,7 @@ def draw(
             f"got {len(people)} identities and {len(pictures)} image numbers"
         )
         raise ValueError(msg)
-    if not MIN_SIDE_PX <= size <= MAX_SIDE_PX:
-        msg = f"a portrait's side is {MIN_SIDE_PX} to {MAX_SIDE_PX} pixels, got {size}"
-        raise ValueError(msg)
+    check_side(size)
     # Draw the attributes.
     persons = [identity(number) for number in people]
     scenes = [scene(number, image) for number, image in zip(people, pictures, strict=True)]
@@ -82,6 +80,17 @@ def draw(
     for person, view in zip(persons, scenes, strict=True):
         captions.append(caption(person, view, empty=empty))
     return Portraits(painter.photograph(), captions, persons, scenes, boxes)
+
+
+def check_side(size: int) -> None:
+    """Refuse a side of an image that is out of range.
+
+    Raises:
+        ValueError: If the side is not 64 to 512 pixels.
+    """
+    if not MIN_SIDE_PX <= size <= MAX_SIDE_PX:
+        msg = f"a portrait's side is {MIN_SIDE_PX} to {MAX_SIDE_PX} pixels, got {size}"
+        raise ValueError(msg)
 
 
 def caption(person: Identity, view: Scene, *, empty: bool = False) -> str:

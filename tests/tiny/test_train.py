@@ -163,6 +163,55 @@ def test_portraits_are_written_with_their_facts(tmp_path, capsys):
     assert rows[0]["identity"]["number"] == 1_000_000
 
 
+PORTRAITS = ("portraits", "--people", "2", "--pictures", "1")
+PICTURES = ("pictures", "--training", "1", "--references", "2", "--originals", "1")
+
+
+@pytest.mark.parametrize(
+    ("verb", "other", "reason"),
+    [(PORTRAITS, "--people", "people differs"), (PICTURES, "--references", "references differs")],
+)
+def test_drawn_images_have_their_own_folder(verb, other, reason, tmp_path, capsys):
+    mine = tmp_path / "mine" / "portraits.json"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    out = tmp_path / "out"
+    strangers = ("--strangers", "0") if verb is PICTURES else ()
+    command = [*verb, *strangers, "-o", str(out)]
+    for _ in range(2):
+        assert run(main, command) == 0
+        first = {file: file.read_bytes() for file in out.rglob("*.png")}
+    assert len(first) == (4 if verb is PICTURES else 2)
+    assert run(main, [*command, other, "1"]) == 2
+    assert reason in capsys.readouterr().err
+    assert run(main, [*command, "--size", "100"]) == 2
+    assert "size differs" in capsys.readouterr().err
+    assert run(main, [*command, "-o", str(mine.parent)]) == 2
+    assert "files that are not an earlier run's" in capsys.readouterr().err
+    assert {file: file.read_bytes() for file in out.rglob("*.png")} == first
+    assert [file.read_text() for file in mine.parent.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("portraits", "--people", "0"), "people and pictures must be at least 1"),
+        (("portraits", "--pictures", "-1"), "people and pictures must be at least 1"),
+        (("portraits", "--size", "63"), "64 to 512 pixels"),
+        (("pictures", "--originals", "-1"), "at least 0"),
+        (
+            ("pictures", "--training=0", "--references=0", "--originals=0", "--strangers=0"),
+            "one of them at least 1",
+        ),
+        (("pictures", "--size", "9"), "64 to 512 pixels"),
+    ],
+)
+def test_counts_and_sizes_out_of_range_write_nothing(arguments, reason, tmp_path, capsys):
+    assert run(main, [*arguments, "-o", str(tmp_path / "out")]) == 2
+    assert reason in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 class Stops(LightningModule):
     """One weight, and an end at a given batch."""
 
