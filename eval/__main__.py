@@ -41,8 +41,8 @@ def rag(settings: Any, output: Output) -> int:
 
     from eval.reports.rag import write_rag_report
     from eval.studies.rag import DECOYS, estimate, run_rag, summary
-    from sentinels.decide import MATRIX, decide
-    from sentinels.decision_text import in_words
+    from sentinels.decide import MATRIX, check_decision, decide
+    from sentinels.decision_text import in_words, not_compared
     from sentinels.record import Record
 
     config = settings.pop("decide")
@@ -64,6 +64,8 @@ def rag(settings: Any, output: Output) -> int:
         return 0
 
     # Run the attack.
+    if "protected" in settings.arms:
+        check_decision(settings.record, config, with_control="control" in settings.arms)
     run = run_rag(**settings.as_dict())
     for arm, trials in run.arms.items():
         counts = summary(trials)
@@ -71,6 +73,7 @@ def rag(settings: Any, output: Output) -> int:
         output.row("arms", f"{arm}: {words}", arm=arm, **counts)
 
     # Decide, and write the report.
+    missing: list[str] = []
     arms: dict[str, Path] = {arm: trials.folder for arm, trials in run.arms.items()}
     if "protected" in arms:
         decoys = settings.output / DECOYS / "record.json"
@@ -84,10 +87,13 @@ def rag(settings: Any, output: Output) -> int:
             decoy=(arms["decoy"], decoys) if "decoy" in arms else None,
         )
         output.result(in_words(decision), decision=decision)
+        missing = not_compared(decision)
+        for error in missing:
+            output.error(error)
         matrix = np.load(settings.output / "decision" / MATRIX, allow_pickle=False)
         page = write_rag_report(settings.output, settings.record, decision, arms, matrix)
         output.result(f"report: {page}", report=page)
-    return 1 if run.failed else 0
+    return 1 if run.failed or missing else 0
 
 
 def rag_robustness_options(parser: Parser) -> None:

@@ -225,7 +225,7 @@ def decide(settings: Any, output: Output) -> int:
     from sentinels.decide import check_output
     from sentinels.decide import decide as run_test
     from sentinels.decide_config import DecideConfig
-    from sentinels.decision_text import SIDES, in_words
+    from sentinels.decision_text import in_words, not_compared
 
     arguments = (
         settings.record,
@@ -239,11 +239,7 @@ def decide(settings: Any, output: Output) -> int:
     check_output(*arguments)
     decision = run_test(*arguments)
     output.result(in_words(decision), decision=decision)
-    missing = [
-        f"{side}: {name}: {reason}"
-        for side in SIDES
-        for name, reason in decision.get(side, {}).get("missing", {}).items()
-    ]
+    missing = not_compared(decision)
     for error in missing:
         output.error(error)
     return 1 if missing else 0

@@ -110,6 +110,28 @@ def decide(
     return decision
 
 
+def check_decision(record: Path, config: DecideConfig, with_control: bool) -> None:
+    """Refuse a decision that no answers would allow, before a system is queried.
+
+    Args:
+        record: Record of the sentinels.
+        config: Settings of the decision.
+        with_control: Whether a control system is queried, too.
+
+    Raises:
+        OSError: If the model that compares images is not there.
+        ValueError: If the record has too few keys.
+    """
+    keys = len(Record.open(record).sentinels)
+    if keys < 2:
+        msg = f"{record}: a decision needs at least two keys, the record has {keys}"
+        raise ValueError(msg)
+    if with_control and config.queries > keys:
+        msg = f"queries must be at most the {keys} keys of {record}, got {config.queries}"
+        raise ValueError(msg)
+    open_embedder(config.similarity, appearance=True)
+
+
 def check_output(
     record: Path,
     answers: Path,
@@ -128,11 +150,7 @@ def check_output(
     """
     planted = Record.open(record)
     inputs = [record, answers, *(folder for folder in (control, sources) if folder is not None)]
-    collection = planted.provenance.get("inputs")
-    published = planted.file.parent / "images"
-    inputs += [Path(collection)] if isinstance(collection, str) else []
-    inputs += [published] if published.is_dir() else []
-    refuse_overlap(output, inputs, [])
+    refuse_overlap(output, [*inputs, *planted.folders], [])
     settings = _settings(record, answers, config, control, name, sources)
     check_claim(output, COMMAND, settings)
 

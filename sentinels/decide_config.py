@@ -22,6 +22,9 @@ class DecideConfig:
         compat: Follow the published evaluation: compare with the sentinels, which is not a valid
             test; first trials only, keys drawn without replacement, no intervals.
         batch_size: Number of images in one batch of the model.
+
+    Raises:
+        ValueError: If a number is out of its range.
     """
 
     similarity: str = "dino"
@@ -35,11 +38,11 @@ class DecideConfig:
     batch_size: int = 32
 
     def __post_init__(self) -> None:
-        rates_are_valid = 0 < self.level < 1 and 0 < self.fpr < 1
-        least_count = min(self.queries, self.times, self.runs, self.batch_size)
-        if not rates_are_valid or least_count < 1:
-            msg = (
-                "level and fpr must lie between 0 and 1; queries, times, runs and batch_size must "
-            )
-            msg += f"be at least 1: {self}"
-            raise ValueError(msg)
+        for name in ("level", "fpr"):
+            if not 0 < (rate := getattr(self, name)) < 1:
+                msg = f"{name} must lie between 0 and 1, got {rate:g}"
+                raise ValueError(msg)
+        for name in ("queries", "times", "runs", "batch_size"):
+            if (count := getattr(self, name)) < 1:
+                msg = f"{name} must be at least 1, got {count}"
+                raise ValueError(msg)

@@ -41,6 +41,15 @@ def verdict(facts: dict[str, Any]) -> str:
     return "no evidence that the sentinels were used"
 
 
+def not_compared(decision: dict[str, Any]) -> list[str]:
+    """List the keys that were not compared, as ``SYSTEM: KEY: REASON``."""
+    lines = []
+    for side in SIDES:
+        for name, reason in decision.get(side, {}).get("missing", {}).items():
+            lines.append(f"{side}: {name}: {reason}")
+    return lines
+
+
 def _system_lines(side: str, facts: dict[str, Any]) -> list[str]:
     """Format the verdict on one system and its evidence."""
     keys = facts["keys"]

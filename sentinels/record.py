@@ -110,6 +110,14 @@ class Record:
         """Return the sources that their sentinels replace, which are not to be published."""
         return [name for name, sentinel in self.sentinels.items() if sentinel.replaces_source]
 
+    @property
+    def folders(self) -> list[Path]:
+        """Return the folders that hold no results: the collection, and the sentinels to publish."""
+        collection = self.provenance.get("inputs")
+        folders = [Path(collection)] if isinstance(collection, str) else []
+        published = self.file.parent / "images"
+        return [*folders, published] if published.is_dir() else folders
+
     def write(self) -> None:
         """Write the file atomically; only its owner may read it."""
         entries = {

@@ -33,12 +33,13 @@ def refuse_seeds(settings: Any) -> None:
     """Refuse a command's seed that some library does not take.
 
     Raises:
-        UsageError: If ``seed`` or ``seed_everything`` is not from 0 to :data:`MAX_SEED`.
+        UsageError: If a ``seed`` or ``seed_everything`` is not from 0 to :data:`MAX_SEED`.
     """
     for name, value in vars(settings).items():
-        is_seed = name.rpartition(".")[2] == "seed_everything" or name == "seed"
+        last = name.rpartition(".")[2]
+        is_seed = last in ("seed", "seed_everything")
         if is_seed and isinstance(value, int) and not 0 <= value <= MAX_SEED:
-            option = "--" + name.rpartition(".")[2].replace("_", "-")
+            option = "--" + (last if last == "seed_everything" else name).replace("_", "-")
             msg = f"{option}: {value} is not a seed; it is a whole number from 0 to {MAX_SEED}"
             raise UsageError(msg)
 

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.files import private_files
 from engine.manifest import read_manifest
 from engine.pages.charts import IntervalChart, Mark
 from engine.pages.data_urls import image_url
 from engine.pages.shell import MISSING, in_brackets, number, p_value, write_page
 from images.io import open_photo
+from images.kinds import UnreadableImage
 from sentinels.decision_text import verdict
 from sentinels.record import Record, Sentinel
 from sentinels.trials import Trials, triggered
@@ -44,6 +46,7 @@ SYSTEMS = [
 """Columns of the table of systems."""
 
 
+@private_files()  # it has the keys
 def write_rag_report(
     output: Path,
     record: Path,
@@ -131,7 +134,9 @@ def _answer_figure(arm: str, trials: Trials, name: str) -> Figure:
     if not outputs:
         return (arm, _thumbnail(None), "not asked")
     trial, image = outputs[0]
-    return (arm, _thumbnail(image), "searched" if triggered(trial) else "did not search")
+    remark = "searched" if triggered(trial) else "did not search"
+    thumbnail = _thumbnail(image)
+    return (arm, thumbnail, remark if thumbnail else f"{remark}; no readable image")
 
 
 def _system_row(name: str, facts: dict[str, Any]) -> list[str]:
@@ -155,5 +160,10 @@ def _system_row(name: str, facts: dict[str, Any]) -> list[str]:
 
 
 def _thumbnail(path: Path | None) -> str:
-    """Encode an image as a URL; empty without an image."""
-    return "" if path is None else image_url(open_photo(path).rgb, THUMBNAIL_PIXELS)
+    """Encode an image as a URL; empty without an image, or if it is unreadable."""
+    if path is None:
+        return ""
+    try:
+        return image_url(open_photo(path).rgb, THUMBNAIL_PIXELS)
+    except UnreadableImage:
+        return ""

@@ -8,7 +8,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from engine.manifest import claim, write_manifest
+from engine.files import locked, private_files
+from engine.manifest import check_claim, claim, write_manifest
 from eval.attacks.rag import FlowConfig, Generator, Judge
 from eval.studies.rag_attack import Arm, RagRun, RetrievalAttack
 from eval.studies.rag_database import Database, open_stores
@@ -25,6 +26,7 @@ CHAT_CALLS = {"draw_first": (1, 5), "search_first": (2, 4)}
 """Least and largest number of chat requests of one trial with a service's judge, by mode."""
 
 
+@private_files()  # answers have the keys
 def run_rag(
     record: Path,
     output: Path,
@@ -39,7 +41,7 @@ def run_rag(
 ) -> RagRun:
     """Query every key of a record in every arm.
 
-    A stopped run goes on, and pays for no answer twice.
+    A stopped run goes on, and pays for no answer twice. Only the user may read the results.
 
     Args:
         record: File of the sentinels' record.
@@ -56,8 +58,8 @@ def run_rag(
 
     Raises:
         ValueError: If a part needs a service or a device that is missing, no arm is given, the
-            collection has none of the sentinels' sources, or the folder holds another run or lies
-            in the collection.
+            collection has none of the sentinels' sources, the folder holds another run or lies in
+            the collection or among the sentinels, or another run is writing into it.
     """
     if not arms:
         msg = f"arms is empty; name at least one of {', '.join(get_args(Arm))}"
@@ -67,55 +69,60 @@ def run_rag(
     kept = {name: one for name, one in planted.sentinels.items() if name not in dropped}
     # What is published has no sources that sentinels replace.
     published = set(arms) == {"protected"}
-    originals = database.find(output, set(kept) - set(planted.withheld if published else ()))
+    expected = set(kept) - set(planted.withheld if published else ())
     kept_record = replace(planted, sentinels=kept)
+    originals = database.find(output, kept_record, expected)
+    if database.method in ("bm25", "fusion"):
+        database.check_captions(originals)
     settings = database.contents(kept_record, originals)
     settings |= _settings(database, generator, judge, flow, service, seed)
     needs_service = generator.needs_service or judge.needs_service or database.method == "rerank"
     if service is None and needs_service:
         msg = "these parts ask a service: give --service.base_url and its models"
         raise ValueError(msg)
-    claim(output, "eval rag", settings)
+    check_claim(output, "eval rag", settings)
     embedder = open_embedder(database.embedder)
-    records = {"sentinels": kept_record} if kept else {}
-    if "decoy" in arms:
-        folder = output / DECOYS
-        records["decoys"] = plant_decoys(planted, database.originals, folder, seed)
-    stores = open_stores(records, originals, database, embedder, output)
-    run = RagRun({}, {}, 0, 0)
-    attack = RetrievalAttack(
-        run=run,
-        planted=planted,
-        output=output,
-        database=database,
-        embedder=embedder,
-        stores=stores,
-        generator=generator,
-        judge=judge,
-        flow=flow,
-        service=service,
-        seed=seed,
-        decoys=records.get("decoys"),
-    )
-    try:
-        asyncio.run(attack.query_arms(arms))
-    finally:
-        # Also a stopped run records its counts.
-        summaries = {arm: summary(trials) for arm, trials in run.arms.items()}
-        asked_all = all(one["keys"] == len(planted.sentinels) for one in summaries.values())
-        write_manifest(
-            output,
-            command="eval rag",
-            finished=asked_all and set(run.arms) == set(arms) and not run.failed,
-            settings=settings,
-            arms=summaries,
-            counts={
-                "requests": run.calls,
-                "answers_from_disk": run.cached,
-                "failed": len(run.failed),
-            },
-            failed=run.failed,
+    with locked(output):
+        claim(output, "eval rag", settings)
+        records = {"sentinels": kept_record} if kept else {}
+        if "decoy" in arms:
+            folder = output / DECOYS
+            records["decoys"] = plant_decoys(planted, database.originals, folder, seed)
+        stores = open_stores(records, originals, database, embedder, output)
+        run = RagRun({}, {}, 0, 0)
+        attack = RetrievalAttack(
+            run=run,
+            planted=planted,
+            output=output,
+            database=database,
+            embedder=embedder,
+            stores=stores,
+            generator=generator,
+            judge=judge,
+            flow=flow,
+            service=service,
+            seed=seed,
+            decoys=records.get("decoys"),
         )
+        try:
+            asyncio.run(attack.query_arms(arms))
+        finally:
+            # Also a stopped run records its counts.
+            summaries = {arm: summary(trials) for arm, trials in run.arms.items()}
+            asked_all = all(one["keys"] == len(planted.sentinels) for one in summaries.values())
+            write_manifest(
+                output,
+                command="eval rag",
+                finished=asked_all and set(run.arms) == set(arms) and not run.failed,
+                settings=settings,
+                arms=summaries,
+                counts={
+                    "requests": run.calls,
+                    "answers_from_disk": run.cached,
+                    "failed": len(run.failed),
+                },
+                failed=run.failed,
+            )
     return run
 
 

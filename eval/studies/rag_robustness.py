@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.manifest import claim, write_manifest
+from engine.files import locked, private_files
+from engine.manifest import check_claim, claim, write_manifest
 from engine.statistics import holm_of_known, proportion_interval
 from engine.tables import write_table
 from eval.attacks.rag import FlowConfig, Generator, Judge
@@ -20,7 +21,7 @@ from models.embedder_config import COPIES
 from models.embedders import identify_model, open_embedder
 from models.search import ExactIndex, Ranking, rankings
 from models.store import VectorStore
-from sentinels.decide import decide
+from sentinels.decide import check_decision, decide
 from sentinels.decide_config import DecideConfig
 from sentinels.reader import identify_reader
 from sentinels.reader_names import AUTO
@@ -30,6 +31,7 @@ from sentinels.service import Service
 from sentinels.tells.keys import has_key
 
 
+@private_files()  # answers have the keys
 def run_robustness(
     record: Path,
     output: Path,
@@ -47,7 +49,7 @@ def run_robustness(
     """Run the retrieval attack after each thief's work, and decide.
 
     Collection and sentinels are treated alike. All keys are queried, those of dropped sentinels,
-    too. The rows are written to ``robustness.csv``.
+    too. The rows are written to ``robustness.csv``. Only the user may read the results.
 
     Args:
         record: File of the sentinels' record.
@@ -72,7 +74,8 @@ def run_robustness(
     Raises:
         ValueError: If an edit is unknown or none is given, the collection has none of the
             sentinels' sources, or the folder holds the results of another record, collection,
-            reader or seed, or lies in the collection.
+            reader or seed, lies in the collection or among the sentinels, or another run is
+            writing into it.
     """
     if not edits:
         msg = f"edits is empty; name at least one of {', '.join(NAMES)}"
@@ -82,7 +85,9 @@ def run_robustness(
         raise ValueError(msg)
     known = thieves(open_finder(reader), open_embedder(copies, appearance=True))
     planted = Record.open(record)
-    found = database.find(output, planted.sentinels)
+    found = database.find(output, planted, planted.sentinels)
+    database.check_captions(found)
+    check_decision(record, decision, with_control=False)
     photos = found.complete()
     settings = database.contents(planted, found) | {
         "originals": str(database.originals.resolve()),
@@ -90,59 +95,63 @@ def run_robustness(
         "copies": identify_model(copies),
         "seed": seed,
     }
-    claim(output, "eval rag-robustness", settings)
+    check_claim(output, "eval rag-robustness", settings)
+    with locked(output):
+        claim(output, "eval rag-robustness", settings)
+        rows = []
+        for name in edits:
+            # The thief goes through the collection and the sentinels.
+            folder = output / name
+            stolen = StolenCollection(folder, known[name], seed)
+            remaining = stolen.take(photos, planted)
+            row: dict[str, Any] = {
+                "edit": name,
+                "sentinels": len(planted.sentinels),
+                "sentinels_kept": len(planted.sentinels) - len(stolen.dropped),
+                "originals": stolen.published,
+                "originals_lost": stolen.lost,
+                "originals_changed": stolen.changed,
+            }
 
-    rows = []
-    for name in edits:
-        # The thief goes through the collection and the sentinels.
-        folder = output / name
-        stolen = StolenCollection(folder, known[name], seed)
-        remaining = stolen.take(photos, planted)
-        row: dict[str, Any] = {
-            "edit": name,
-            "sentinels": len(planted.sentinels),
-            "sentinels_kept": len(planted.sentinels) - len(stolen.dropped),
-            "originals": stolen.published,
-            "originals_lost": stolen.lost,
-            "originals_changed": stolen.changed,
-        }
+            # Query the system that searches what is left, and decide.
+            if stolen.lost < stolen.published:
+                searched = replace(database, originals=folder / "originals", vectors=None)
+                searched = replace(searched, refuses_keys=known[name].refuses_keys)
+                if database.size is not None:
+                    left = stolen.published - stolen.lost
+                    searched = replace(searched, size=min(database.size, left))
+                dropped = frozenset(stolen.dropped)
+                run = run_rag(
+                    remaining.file,
+                    folder / "run",
+                    searched,
+                    generator,
+                    judge,
+                    ("protected",),
+                    flow,
+                    service,
+                    seed,
+                    dropped,
+                )
+                row["failed"] = len(run.failed)
+                answers = run.arms["protected"].folder
+                verdict = decide(
+                    record, answers, folder / "decision", decision, sources=database.originals
+                )
+                row |= _decision_columns(verdict["system"])
+                if database.captions:
+                    captions = read_captions(database.captions)
+                    row |= benign_recall(folder / "run" / "vectors", database.embedder, captions)
+                    row |= _refused(known[name], captions)
+            rows.append(row)
+        rows = with_adjusted_p(rows)
 
-        # Query the system that searches what is left, and decide.
-        if stolen.lost < stolen.published:
-            searched = replace(database, originals=folder / "originals", vectors=None)
-            searched = replace(searched, refuses_keys=known[name].refuses_keys)
-            dropped = frozenset(stolen.dropped)
-            run = run_rag(
-                remaining.file,
-                folder / "run",
-                searched,
-                generator,
-                judge,
-                ("protected",),
-                flow,
-                service,
-                seed,
-                dropped,
-            )
-            row["failed"] = len(run.failed)
-            answers = run.arms["protected"].folder
-            verdict = decide(
-                record, answers, folder / "decision", decision, sources=database.originals
-            )
-            row |= _decision_columns(verdict["system"])
-            if database.captions:
-                captions = read_captions(database.captions)
-                row |= benign_recall(folder / "run" / "vectors", database.embedder, captions)
-                row |= _refused(known[name], captions)
-        rows.append(row)
-    rows = with_adjusted_p(rows)
-
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    write_table(output / "robustness.csv", columns, rows)
-    finished = not any(row.get("failed") for row in rows)
-    write_manifest(
-        output, command="eval rag-robustness", finished=finished, settings=settings, rows=rows
-    )
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        write_table(output / "robustness.csv", columns, rows)
+        finished = not any(row.get("failed") for row in rows)
+        write_manifest(
+            output, command="eval rag-robustness", finished=finished, settings=settings, rows=rows
+        )
     return rows
 
 
@@ -169,8 +178,8 @@ def _refused(thief: Thief, captions: Mapping[str, str]) -> dict[str, Any]:
 
 def _share(name: str, count: int, total: int) -> dict[str, Any]:
     """Columns of a share of captions, and of its exact 95 % interval."""
-    interval = _words(proportion_interval(count, total))
-    return {name: count / total, f"{name}_interval": interval}
+    interval = _words(proportion_interval(count, total) if total else None)
+    return {name: count / total if total else None, f"{name}_interval": interval}
 
 
 def _decision_columns(system: Mapping[str, Any]) -> dict[str, Any]:

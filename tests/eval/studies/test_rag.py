@@ -7,6 +7,7 @@ import pytest
 
 from engine.cli import run
 from engine.devices import DeviceOptions
+from engine.files import locked
 from engine.job import JobOptions
 from eval.__main__ import main
 from eval.attacks.rag import (
@@ -123,6 +124,53 @@ def test_attacks_that_are_refused(planted, collection, tmp_path, reads, pipeline
         run_robustness(planted, tmp_path / "out", database, generator, judge, edits=())
     assert not (tmp_path / "out").exists()
     assert not (collection / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--database.size", "10", "size must be at most the 9 images in"),
+        ("--database.batch-size", "0", "batch_size must be at least 1"),
+        ("--database.accelerator", "abacus", "accelerator 'abacus' is not one of"),
+        ("--database.method", "bm25", "method bm25 searches captions: give --database.captions"),
+        ("--decide.level", "1", "level must lie between 0 and 1, got 1"),
+        ("--decide.fpr", "0", "fpr must lie between 0 and 1, got 0"),
+        ("--decide.runs", "0", "runs must be at least 1, got 0"),
+        ("--decide.times", "-1", "times must be at least 1, got -1"),
+        ("--decide.queries", "5", "queries must be at most the 4 keys of"),
+        ("--decide.seed", "-1", "--decide.seed: -1 is not a seed"),
+        ("--decide.similarity", "./nowhere", "./nowhere"),
+        ("--database.vectors", "COLLECTION/vectors", "lies inside the input"),
+        ("--output", "SENTINELS/images/out", "lies inside the input"),
+        ("--output", "SENTINELS", "lies inside the output folder"),
+    ],
+)
+def test_what_is_out_of_range_is_refused_before_any_work(
+    planted, collection, tmp_path, reads, capsys, option, value, message
+):
+    before = sorted(tmp_path.rglob("*"))
+    value = value.replace("COLLECTION", str(collection)).replace("SENTINELS", str(planted.parent))
+    args = f"rag -o {tmp_path}/out --record {planted} --database.originals {collection} "
+    args += f"--database.embedder {reads} --database.accelerator cpu --decide.similarity {reads} "
+    args += f"--generator ImageToImageGenerator --generator.model {reads} "
+    args += f"--judge ReadingJudge --judge.reader {reads}"
+    assert run(main, [*args.split(), option, value]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_one_run_at_a_time_writes_into_a_folder_that_only_the_user_reads(
+    planted, collection, tmp_path, reads, pipelines
+):
+    generator, judge = ImageToImageGenerator(pipelines[0], steps=2), ReadingJudge(reads)
+    out = tmp_path / "out"
+    with locked(out), pytest.raises(ValueError, match="another run is writing into this folder"):
+        attack(planted, collection, out, reads, generator, judge, arms=("protected",))
+    out.rmdir()
+    attack(planted, collection, out, reads, generator, judge, arms=("protected",))
+    assert not [path for path in (out, *out.rglob("*")) if path.stat().st_mode & 0o077]
 
 
 def test_decoys_have_the_same_keys_on_images_that_are_no_sources(
@@ -268,9 +316,15 @@ def test_the_command(planted, collection, tmp_path, reads, pipelines, capsys):
     told = capsys.readouterr().out
     assert "protected: 4 keys, 4 trials" in told
     assert "permutation" in (tmp_path / "out" / "decision" / "decision.json").read_text()
-    page = (tmp_path / "out" / "report.html").read_text()
+    report = tmp_path / "out" / "report.html"
+    assert not report.stat().st_mode & 0o077  # it has the keys
+    page = report.read_text()
     assert page.count("data:image/png") == 4 * 4 + 1
     assert Record.open(planted).sentinels["00001/000000001.png"].key in page
+    damaged = next((tmp_path / "out" / "protected" / "images").glob("*_trial_1.png"))
+    damaged.write_bytes(b"no image")
+    assert run(main, args) == 1
+    assert f"error: system: 0000{damaged.name[4]}/" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "out")
     assert run(main, [*args[:-2], "--judge", "ServiceJudge", "--decide.similarity", reads]) == 2
     assert "service" in capsys.readouterr().err
