@@ -83,11 +83,11 @@ class Design:
             return {"1": "The first", "2": "The second"}
         return {str(point): words for point, words in enumerate(self.scale, start=1)}
 
-    def check(self, stimuli: Sequence[Stimulus]) -> None:
-        """Check that the images suffice for a participant's questions.
+    def check_labels(self, stimuli: Sequence[Stimulus]) -> None:
+        """Check the labels of images.
 
         Raises:
-            ValueError: If there are too few, or one has an unknown label.
+            ValueError: If one is not the study's.
         """
         if unknown := {stimulus.label for stimulus in stimuli} - set(self.labels):
             msg = (
@@ -95,6 +95,13 @@ class Design:
                 f"the study has only {', '.join(self.labels)}"
             )
             raise ValueError(msg)
+
+    def check_number(self, stimuli: Sequence[Stimulus]) -> None:
+        """Check that the images suffice for a participant's questions.
+
+        Raises:
+            ValueError: If there are too few.
+        """
         if self.kind == "pair":
             counts = {"pairs": len(pairs(stimuli))}
         else:
@@ -140,10 +147,16 @@ def pairs(stimuli: Sequence[Stimulus]) -> dict[str, dict[str, int]]:
 
     Returns:
         For each item, the index of its image by label.
+
+    Raises:
+        ValueError: If an item has two images of one label.
     """
     items: dict[str, dict[str, int]] = defaultdict(dict)
     for index, stimulus in enumerate(stimuli):
-        items[stimulus.item][stimulus.label] = index
+        known = items[stimulus.item].setdefault(stimulus.label, index)
+        if known != index:
+            msg = f"{stimuli[known].file} and {stimulus.file}: two images of one name; keep one"
+            raise ValueError(msg)
     return {item: images for item, images in items.items() if len(images) == 2}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from eval.studies.results import check_finished, people_of
 from images.io import encode_photo, list_images, open_photo, to_rgb, without_metadata
 from images.photo import Photo
 from images.transforms.squares import center_square
+
+logger = logging.getLogger(__name__)
 
 Codec = Literal["jpeg", "png"]
 
@@ -59,12 +62,17 @@ class LabelledFolders:
     def stimuli(self) -> list[Stimulus]:
         """List all images; the category is the sub-folder.
 
+        Other files are named in warnings.
+
         Raises:
             FileNotFoundError: If a folder is missing or holds no images.
         """
         stimuli = []
         for label, folder in self.folders.items():
-            for path in list_images(folder)[0]:
+            images, others = list_images(folder)
+            for path in others:
+                logger.warning("left out: %s: not an image by its name", path)
+            for path in images:
                 inside = path.relative_to(folder)
                 category = inside.parts[0] if len(inside.parts) > 1 else "all"
                 item = str(inside.with_suffix(""))
@@ -156,8 +164,24 @@ def prepare_all(files: Sequence[Path], folder: Path, size: int, codec: Codec) ->
         folder: Folder of the results.
         size: Side of the results, in pixels.
         codec: ``jpeg`` or ``png``.
+
+    Raises:
+        ValueError: If images cannot be shown; all are named.
     """
-    contents = [prepare(file, size, codec) for file in progress(files)]
+    contents = []
+    faults = []
+    for file in progress(files):
+        try:
+            contents.append(prepare(file, size, codec))
+        except (ValueError, OSError) as error:
+            faults.append(str(error))
+    if len(faults) > 1:
+        for fault in faults:
+            logger.warning("%s", fault)
+        msg = f"{len(faults)} of {len(files)} images cannot be shown; the first: {faults[0]}"
+        raise ValueError(msg)
+    if faults:
+        raise ValueError(faults[0])
     length = max(len(content) for content in contents)
     for number, content in enumerate(contents):
         write_bytes(folder / f"{number}.bin", content.ljust(length, b"\0"))

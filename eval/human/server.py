@@ -9,17 +9,22 @@ from pathlib import Path
 import uvicorn
 
 from engine.files import file_digest
-from engine.manifest import claim
+from engine.manifest import claim, write_manifest
 from eval.human.application import MAX_PER_ADDRESS, application
+from eval.human.choice import left_out
 from eval.human.design import Design
 from eval.human.pictures import ImageSource, Stimulus, prepare_all
 from eval.human.store import Store
 
 logger = logging.getLogger(__name__)
 
+COMMAND = "python -m eval study"
+
 
 def prepare_study(design: Design, pictures: ImageSource, output: Path, seed: int) -> Store:
     """Prepare the served images and an empty database, unless they exist.
+
+    Images that nobody can be asked about are named in warnings and in the manifest.
 
     Args:
         design: The study.
@@ -31,13 +36,25 @@ def prepare_study(design: Design, pictures: ImageSource, output: Path, seed: int
         ValueError: If the folder holds another study, or there are too few images.
         FileNotFoundError: If images are missing.
     """
-    stimuli = pictures.stimuli()
-    design.check(stimuli)
-    listed = [
-        [str(one.file), file_digest(one.file), one.label, one.category, one.item] for one in stimuli
-    ]
+    given = pictures.stimuli()
+    design.check_labels(given)
+    digests = {one.file: file_digest(one.file) for one in given}
+    reasons = left_out(design, given, digests)
+    stimuli = [one for one in given if one.file not in reasons]
+    for file, reason in reasons.items():
+        logger.warning("left out: %s: %s", file, reason)
+    design.check_number(stimuli)
+    listed = [[str(one.file), digests[one.file], one.label, one.category, one.item] for one in given]
     settings = {"design": vars(design), "seed": seed, "pictures": listed}
-    begun = claim(output, "python -m eval study", settings)
+    begun = claim(output, COMMAND, settings)
+    write_manifest(
+        output,
+        command=COMMAND,
+        finished=False,
+        settings=settings,
+        given=len(given),
+        left_out={str(file): reason for file, reason in reasons.items()},
+    )
     store = Store(output / "study.sqlite")
     if store.file.is_file():
         return store

@@ -1,11 +1,15 @@
 """Requests and commands that a human test refuses."""
 
+import shutil
 import sqlite3
 from functools import partial
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from engine.cli import run as run_command
+from engine.manifest import read_manifest
 from eval.__main__ import main
 from eval.human.pictures import LabelledFolders
 
@@ -146,3 +150,65 @@ def test_a_database_whose_schema_is_no_text_is_named(tmp_path):
     store.file.write_bytes(content.replace(b"CREATE TABLE pictures", b"CREATE TABL\xff pictures"))
     with pytest.raises(ValueError, match=r"study\.sqlite: not the database of a study, or damaged"):
         store.stimuli()
+
+
+def pair_design(**changes):
+    arms = {"clean": "as it was", "rid": "protected"}
+    return design(kind="pair", labels=arms, target="rid", codec="png", reasons=[], **changes)
+
+
+@pytest.fixture
+def sides(tmp_path):
+    """Ten photos, and as many protected ones, by name."""
+    rng = np.random.default_rng(0)
+    for arm in ("clean", "rid"):
+        (tmp_path / arm).mkdir()
+        for number in range(10):
+            levels = rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(levels).save(tmp_path / arm / f"{number}.png")
+    return {arm: tmp_path / arm for arm in ("clean", "rid")}
+
+
+def test_images_that_form_no_pair_are_named_and_counted(sides, tmp_path, caplog):
+    (sides["rid"] / "0.png").unlink()
+    (sides["rid"] / "1.png").rename(sides["rid"] / "one.png")
+    (sides["rid"] / "2.png").write_bytes((sides["clean"] / "2.png").read_bytes())
+    (sides["clean"] / "notes.txt").write_text("of the photos")
+    output = tmp_path / "out"
+    store = prepare_study(pair_design(), LabelledFolders(sides), output, 0)
+    left = {"clean/0.png", "clean/1.png", "rid/one.png", "clean/2.png", "rid/2.png"}
+    told = [line for line in caplog.messages if line.startswith("left out: ")]
+    for name in left | {"clean/notes.txt"}:
+        assert sum(f"left out: {tmp_path / name}: " in line for line in told) == 1
+    assert len(told) == 6
+    shown = {str(one.file.relative_to(tmp_path)) for one in store.stimuli()}
+    assert not shown & left
+    manifest = read_manifest(output)
+    assert manifest["given"] == 19 == len(shown) + len(manifest["left_out"])
+    assert set(manifest["left_out"]) == {str(tmp_path / name) for name in left}
+    with pytest.raises(ValueError, match="8 of pairs, but there are 7"):
+        prepare_study(pair_design(number=8), LabelledFolders(sides), tmp_path / "more", 0)
+
+
+def test_two_images_of_one_name_are_no_pair(sides, tmp_path):
+    Image.new("RGB", (40, 40)).save(sides["rid"] / "3.jpg")
+    with pytest.raises(ValueError, match=r"3\.jpg and .*3\.png: two images of one name; keep one"):
+        prepare_study(pair_design(), LabelledFolders(sides), tmp_path / "out", 0)
+
+
+def test_one_image_has_one_label(folders, tmp_path):
+    folders = {label: shutil.copytree(folders[label], tmp_path / label) for label in folders}
+    twice = next(folders["real"].rglob("*.jpg"))
+    shutil.copy(twice, folders["generated"])
+    with pytest.raises(ValueError, match="one image, labeled real and generated; keep the true"):
+        study(folders, tmp_path / "out")
+
+
+def test_every_image_that_cannot_be_shown_is_named(sides, tmp_path, caplog):
+    (sides["rid"] / "4.png").write_bytes(b"no image")
+    Image.new("RGB", (8, 8)).save(sides["clean"] / "5.png")
+    with pytest.raises(ValueError, match="2 of 20 images cannot be shown; the first: "):
+        prepare_study(pair_design(), LabelledFolders(sides), tmp_path / "out", 0)
+    assert any("rid/4.png" in line for line in caplog.messages)
+    assert any("clean/5.png" in line for line in caplog.messages)
+    assert not (tmp_path / "out").exists()
