@@ -10,7 +10,7 @@ import stat
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from itertools import count
 from pathlib import Path
@@ -51,7 +51,8 @@ def atomic_write(target: Path) -> Iterator[Path]:
             raise type(error)(error.errno, error.strerror or str(error), str(target)) from error
         raise
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only file system refuses even this
+            partial.unlink(missing_ok=True)
 
 
 def refuse_existing(target: Path) -> None:
@@ -62,6 +63,17 @@ def refuse_existing(target: Path) -> None:
     """
     if target.exists():
         msg = f"{target} exists already: choose another name or delete it"
+        raise ValueError(msg)
+
+
+def refuse_file(folder: Path) -> None:
+    """Refuse an output folder that is a file.
+
+    Raises:
+        ValueError: If it is.
+    """
+    if folder.exists() and not folder.is_dir():
+        msg = f"{folder}: a file, but the results need a folder; choose another name"
         raise ValueError(msg)
 
 
@@ -249,10 +261,11 @@ def locked(folder: Path) -> Iterator[None]:
     """Lock a folder for one run; the lock ends with the process.
 
     Raises:
-        ValueError: If another run holds the lock.
+        ValueError: If another run holds the lock, or the folder is a file.
     """
     from filelock import FileLock, Timeout
 
+    refuse_file(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lock_file = folder / LOCK
     lock = FileLock(lock_file)

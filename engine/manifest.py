@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import __version__
-from engine.files import LOCK, file_digest, is_partial, write_text
+from engine.files import LOCK, file_digest, is_partial, refuse_file, write_text
 from engine.records import read_json, to_json
 from engine.renaming import Renamed, present_settings
 
@@ -117,11 +117,9 @@ def check_unused(folder: Path) -> None:
     Raises:
         ValueError: If the folder holds such files, or is a file.
     """
+    refuse_file(folder)
     if not folder.exists():
         return
-    if not folder.is_dir():
-        msg = f"{folder}: a file, but the results need a folder; choose another name"
-        raise ValueError(msg)
     for path in folder.iterdir():
         if path.name != LOCK and not is_partial(path):
             msg = (

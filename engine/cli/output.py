@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from engine.job import Report
 
 
+def printable(text: str) -> str:
+    """Escape what stdout cannot encode, such as file names that are not valid UTF-8."""
+    if sys.stdout.errors != "strict":
+        return text
+    encoding = sys.stdout.encoding
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 class Output:
     """Output of a verb: results, notes, warnings and errors.
 
@@ -57,7 +65,7 @@ class Output:
         """
         self.record.update(values)
         if text is not None and not self.json:
-            print(text)
+            print(printable(text))
 
     def row(self, key: str, text: str, **values: Any) -> None:
         """Print one of several results of a kind.
@@ -69,7 +77,7 @@ class Output:
         """
         self.record.setdefault(key, []).append(values)
         if not self.json:
-            print(text)
+            print(printable(text))
 
     def note(self, text: str) -> None:
         """Print a note, unless ``--quiet``."""

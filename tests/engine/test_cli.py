@@ -1,5 +1,6 @@
 """Exit codes, one-line errors, and the streams of results, notes and errors."""
 
+import io
 import json
 import signal
 import subprocess
@@ -357,3 +358,16 @@ def test_a_link_to_itself_is_one_line(tmp_path, capsys):
     assert run(lambda _: len(str((tmp_path / "out").resolve())), []) == 2
     said = capsys.readouterr().err
     assert said == f"error: {tmp_path / 'out'}: too many levels of symbolic links\n"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"), [("utf-8", "é caf\\udce9"), ("ascii", "\\xe9 caf\\udce9")]
+)
+def test_names_that_stdout_cannot_encode_are_escaped(encoding, said, monkeypatch):
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr("sys.stdout", stdout)
+    output = Output("rid protect")
+    output.result("é caf\udce9")
+    output.row("rows", "é caf\udce9")
+    stdout.flush()
+    assert stdout.buffer.getvalue().decode(encoding).split("\n") == [said, said, ""]

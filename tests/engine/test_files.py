@@ -1,17 +1,21 @@
 """Files that are read: errors name them, and pipes are not waited for."""
 
+import errno
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
 from engine.files import (
     file_digest,
+    locked,
     open_for_reading,
     read_bytes,
     read_lines,
     read_text,
     refuse_special,
+    write_bytes,
 )
 from engine.records import read_json
 
@@ -57,3 +61,23 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="not a file, but a pipe, socket or device"):
         read_bytes(tmp_path / "pipe")
+
+
+def test_a_read_only_file_system_is_an_error_of_the_target(tmp_path, monkeypatch):
+    def refuse(path, *_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(OSError, match="Read-only") as found:
+        write_bytes(tmp_path / "answers.csv", b"")
+    assert found.value.filename == str(tmp_path / "answers.csv")
+
+
+def test_a_folder_to_lock_is_no_file(tmp_path):
+    (tmp_path / "out").write_text("")
+    with (
+        pytest.raises(ValueError, match="out: a file, but the results need a folder"),
+        locked(tmp_path / "out"),
+    ):
+        pass
