@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from eval.demo import attack, detect, find, protect, sentinel
 from eval.demo.sessions import EXAMPLES, Sessions
 from eval.web.hosts import trusted_hosts
+from eval.web.listening import listen
 from images.uploads import MAX_UPLOAD_BYTES
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,12 @@ def demo(
         port: Port to listen on.
         frames: Addresses whose pages may show the demo in a frame, such as https://huggingface.co;
             none by default.
+
+    Raises:
+        ValueError: If there is no such port.
+        OSError: If nothing can listen on the address.
     """
+    listen(host, port).close()  # Gradio's own errors are none for people
     with tempfile.TemporaryDirectory(prefix="demo-", ignore_cleanup_errors=True) as folder:
         look_up = partial(find.add, entries=ENTRIES, trust_torchscript=trust_torchscript)
         judge = partial(detect.add, max_fpr=max_fpr, prevalence=prevalence)

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import uvicorn
 
 from eval.service.application import Limits, Service
 from eval.service.keys import Keys
-
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
+from eval.web.listening import configuration, listen, url_of
 
 logger = logging.getLogger(__name__)
-
-MAX_CONNECTIONS = 1000
-"""Connections at a time; further ones get status 503."""
-
-KEEP_ALIVE_S = 75
-"""Time that an idle connection stays open: longer than clients keep one, so that none sends into a
-connection that closes."""
-
-GRACE_S = 60
-"""Longest time after SIGTERM for what is being answered."""
 
 
 def serve(
@@ -62,6 +49,7 @@ def serve(
     Raises:
         FileNotFoundError: If a model or the file of keys is missing.
         ValueError: If no model or no key is given where one is needed, or a limit is out of range.
+        OSError: If nothing can listen on the address.
     """
     known = Keys.read(keys, host)
     if places < 1 or per_minute < 0 or max_megabytes <= 0 or max_megapixels <= 0:
@@ -76,20 +64,7 @@ def serve(
     limits = Limits(places, per_minute, int(max_megabytes * 1e6), int(max_megapixels * 1e6))
     service = Service(tasks, known, limits)
     paths = ", ".join(task.path for task in tasks)
-    logger.info("service: http://%s:%s/ with %s  (Ctrl-C stops)", host, port, paths)
-    uvicorn.Server(configuration(service.application(host), host, port)).run()
-
-
-def configuration(application: Starlette, host: str, port: int) -> uvicorn.Config:
-    """Configure the server of an application."""
-    return uvicorn.Config(
-        application,
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,  # its addresses are personal data
-        server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
-    )
+    with listen(host, port) as listening:
+        logger.info("service: %s with %s  (Ctrl-C stops)", url_of(host, listening), paths)
+        server = uvicorn.Server(configuration(service.application(host), host, port))
+        server.run([listening])

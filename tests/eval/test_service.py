@@ -35,9 +35,9 @@ from engine.tables import read_table
 from eval.__main__ import main
 from eval.service.application import Limits, Service
 from eval.service.keys import VARIABLE, Keys
-from eval.service.server import configuration
 from eval.service.task import Answer, Task
 from eval.service.tasks import open_tasks
+from eval.web.listening import configuration
 from images.transforms.views import View
 from indexing.__main__ import main as indexing
 from rid.__main__ import main as rid
@@ -294,7 +294,7 @@ import sys, time, uvicorn
 from engine.cli import run
 from eval.service.application import Limits, Service
 from eval.service.keys import Keys
-from eval.service.server import configuration
+from eval.web.listening import configuration
 from eval.service.task import Answer, Task
 
 class Slow(Task):
