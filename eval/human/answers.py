@@ -18,7 +18,7 @@ from engine.records import to_json
 from engine.statistics import bootstrap_interval
 from eval.human.design import Design, design_of
 from eval.human.figures import FIGURES, crossing_of
-from eval.human.pictures import Stimulus
+from eval.human.pictures import SERVED, Stimulus
 from eval.human.statistics import confusion
 from eval.human.store import Answer, Store
 from eval.human.tables import as_csv, scores
@@ -67,6 +67,7 @@ def analyse(output: Path, detector: str | None = None) -> dict[str, Any]:
     record: dict[str, Any] = {
         "kind": design.kind,
         "people": len({answer.participant for answer in answers}),
+        **store.participation(),
         "images": len(set(crossing_of(design, answers, stimuli).images)),
         "answers": len(answers),
     }
@@ -77,9 +78,7 @@ def analyse(output: Path, detector: str | None = None) -> dict[str, Any]:
     if design.kind == "label":
         write_text(output / "human_scores.csv", scores(design, answers, stimuli))
     if detector is not None:
-        record["detector"] = detector_figures(
-            design, answers, stimuli, output / "pictures", detector
-        )
+        record["detector"] = detector_figures(design, answers, stimuli, output / SERVED, detector)
     write_text(output / "summary.json", to_json(record))
     return record
 

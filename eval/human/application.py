@@ -5,28 +5,37 @@ The pages are plain HTML, without scripts or external content.
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import numpy as np
 from starlette.applications import Starlette
 from starlette.datastructures import FormData
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from engine.files import read_bytes
 from engine.pages.shell import render
 from eval.human.design import Design, draw
+from eval.human.pictures import SERVED
 from eval.human.store import Store
 from eval.web.admission import Admission, network
 from eval.web.hosts import HEADERS, trusted_hosts
+
+logger = logging.getLogger(__name__)
 
 MAX_PER_ADDRESS = 20
 """Participants from one network address within an hour."""
 
 MAX_FORM_BYTES = 20_000
 """Largest size of a form; the largest study's form is a tenth of it."""
+
+NO_FORM = f"send a form of the study's pages, of at most {MAX_FORM_BYTES} bytes"
+
+MAX_PLACE_DIGITS = 9
 
 
 def application(
@@ -55,7 +64,11 @@ def application(
         Route("/take/{token}", pages.take, methods=["POST"]),
         Route("/picture/{token}", pages.image),
     ]
-    return Starlette(routes=routes, middleware=[trusted_hosts(host)])
+    return Starlette(
+        routes=routes,
+        middleware=[trusted_hosts(host)],
+        exception_handlers={OSError: apologize, ValueError: apologize},
+    )
 
 
 class _Pages:
@@ -87,7 +100,7 @@ class _Pages:
         """Register a participant, and lead to the first question."""
         form = await read_form(request)
         if form is None:
-            return refuse("the form is too large", 413)
+            return refuse(NO_FORM, 413)
 
         # Check the answers about the participant.
         design = self.design
@@ -140,11 +153,12 @@ class _Pages:
         token = request.path_params["token"]
         form = await read_form(request)
         if form is None:
-            return refuse("the form is too large", 413)
+            return refuse(NO_FORM, 413)
         design = self.design
         choice = str(form.get("choice", ""))
         place = str(form.get("place", ""))
-        if choice not in design.choices or not place.isdecimal():
+        is_place = place.isascii() and place.isdecimal() and len(place) <= MAX_PLACE_DIGITS
+        if choice not in design.choices or not is_place:
             return _redirect(f"/take/{token}?missing=1")
 
         # Reasons count only if the target was chosen.
@@ -153,7 +167,7 @@ class _Pages:
             named = {str(number) for number in form.getlist("reason")}
             known = {str(number) for number in range(len(design.reasons))}
             reasons = [design.reasons[int(number)] for number in sorted(named & known)]
-        self.store.answer(token, int(place[:9]), choice, reasons)
+        self.store.answer(token, int(place), choice, reasons)
         return _redirect(f"/take/{token}")
 
     def image(self, request: Request) -> Response:
@@ -161,7 +175,7 @@ class _Pages:
         number = self.store.image_index(request.path_params["token"])
         if number is None:
             return refuse("no such image", 404)
-        content = read_bytes(self.output / "pictures" / f"{number}.bin")
+        content = read_bytes(self.output / SERVED / f"{number}.bin")
         return Response(content, media_type=f"image/{self.design.codec}", headers=HEADERS)
 
     def _page(self, template: str, status: int = 200, **values: object) -> Response:
@@ -174,15 +188,31 @@ async def read_form(request: Request) -> FormData | None:
     """Read a form.
 
     Returns:
-        None if it is too large or has another content type.
+        None if it is too large or incomplete, or has another content type.
     """
-    length = request.headers.get("content-length", "")
     kind = request.headers.get("content-type", "")
-    if not length.isdecimal() or int(length) > MAX_FORM_BYTES:
-        return None
     if not kind.startswith("application/x-www-form-urlencoded"):
         return None
-    return await request.form()
+    content = b""
+    try:
+        async for part in request.stream():
+            content += part
+            if len(content) > MAX_FORM_BYTES:
+                return None
+    except ClientDisconnect:
+        return None
+    text = content.decode("utf-8", "replace")
+    return FormData([*parse_qsl(text, keep_blank_values=True)])
+
+
+def apologize(_: Request, error: Exception) -> Response:
+    """Tell the participant of a fault of the study, and the log what it is."""
+    logger.error("%s", error)
+    words = (
+        "The study has a fault at the moment, and this was not saved. Please reload the page in a "
+        "few minutes, or tell the person who invited you."
+    )
+    return refuse(words, 503)
 
 
 def refuse(words: str, status: int) -> Response:

@@ -70,6 +70,12 @@ class Design:
                 f"{self.number}, {self.size}, {self.participants}"
             )
             raise ValueError(msg)
+        for name, of_kind in (("reasons", "label"), ("scale", "rating")):
+            if getattr(self, name) and self.kind != of_kind:
+                msg = f"{name}: only for kind {of_kind}, and this is a {self.kind}; leave them out"
+                raise ValueError(msg)
+        for question, words in (self.about | {"answers": list(self.choices.values())}).items():
+            _check_words(question, words)
 
     @property
     def choices(self) -> dict[str, str]:
@@ -115,6 +121,17 @@ class Design:
                     "lower number or add images"
                 )
                 raise ValueError(msg)
+
+
+def _check_words(question: str, words: Sequence[str]) -> None:
+    """Check the answers to choose from.
+
+    Raises:
+        ValueError: If there are none, or people cannot tell one from another.
+    """
+    if not words or not all(word.strip() for word in words) or len(set(words)) < len(words):
+        msg = f"'{question}' needs answers that differ and are not empty, got {list(words)}"
+        raise ValueError(msg)
 
 
 @dataclass(frozen=True)

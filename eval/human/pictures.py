@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 Codec = Literal["jpeg", "png"]
 
+SERVED = "pictures"
+"""Folder of the served images, in a study's folder."""
+
 
 @dataclass(frozen=True)
 class Stimulus:
@@ -42,6 +45,11 @@ class Stimulus:
 class ImageSource(Protocol):
     """Source of images to judge."""
 
+    @property
+    def roots(self) -> list[Path]:
+        """Folders of the images."""
+        ...
+
     def stimuli(self) -> list[Stimulus]:
         """List the images, in a fixed order."""
         ...
@@ -58,6 +66,11 @@ class LabelledFolders:
 
     def __init__(self, folders: dict[str, Path]) -> None:
         self.folders = {label: Path(folder) for label, folder in folders.items()}
+
+    @property
+    def roots(self) -> list[Path]:
+        """Folders of the images."""
+        return list(self.folders.values())
 
     def stimuli(self) -> list[Stimulus]:
         """List all images; the category is the sub-folder.
@@ -101,6 +114,11 @@ class StudyPictures:
         self.kind = kind
         self.arms = list(arms)
         self.reference = reference
+
+    @property
+    def roots(self) -> list[Path]:
+        """Folder of the study."""
+        return [self.output]
 
     def stimuli(self) -> list[Stimulus]:
         """List all images of the kind.

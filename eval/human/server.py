@@ -8,13 +8,16 @@ from pathlib import Path
 
 import uvicorn
 
-from engine.files import file_digest
+from engine.files import file_digest, locked
 from engine.manifest import claim, write_manifest
 from eval.human.application import MAX_PER_ADDRESS, application
 from eval.human.choice import left_out
 from eval.human.design import Design
-from eval.human.pictures import ImageSource, Stimulus, prepare_all
+from eval.human.pictures import SERVED, ImageSource, Stimulus, prepare_all
 from eval.human.store import Store
+from eval.web.listening import configuration, listen, url_of
+from images.inputs import ImageInput
+from images.overlap import refuse_overlap
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +36,14 @@ def prepare_study(design: Design, pictures: ImageSource, output: Path, seed: int
         seed: Seed of the participants' questions.
 
     Raises:
-        ValueError: If the folder holds another study, or there are too few images.
+        ValueError: If the folder holds another study or overlaps with the images, or there are too
+            few images.
         FileNotFoundError: If images are missing.
     """
     given = pictures.stimuli()
+    shown_files = [one.file for one in given] + [one.reference for one in given if one.reference]
+    inputs = [ImageInput.from_file(file) for file in dict.fromkeys(shown_files)]
+    refuse_overlap(output, pictures.roots, inputs)
     design.check_labels(given)
     digests = {one.file: file_digest(one.file) for one in given}
     reasons = left_out(design, given, digests)
@@ -44,7 +51,9 @@ def prepare_study(design: Design, pictures: ImageSource, output: Path, seed: int
     for file, reason in reasons.items():
         logger.warning("left out: %s: %s", file, reason)
     design.check_number(stimuli)
-    listed = [[str(one.file), digests[one.file], one.label, one.category, one.item] for one in given]
+    listed = [
+        [str(one.file), digests[one.file], one.label, one.category, one.item] for one in given
+    ]
     settings = {"design": vars(design), "seed": seed, "pictures": listed}
     begun = claim(output, COMMAND, settings)
     write_manifest(
@@ -57,13 +66,14 @@ def prepare_study(design: Design, pictures: ImageSource, output: Path, seed: int
     )
     store = Store(output / "study.sqlite")
     if store.file.is_file():
+        check_served(store, output / SERVED)
         return store
 
     # Prepare stimuli first, then references, each once.
     references = list(dict.fromkeys(one.reference for one in stimuli if one.reference is not None))
     files = [one.file for one in stimuli] + references
     try:
-        prepare_all(files, output / "pictures", design.size, design.codec)
+        prepare_all(files, output / SERVED, design.size, design.codec)
     except (ValueError, OSError):
         # Let the user correct the images and try again in the same folder.
         if not begun:
@@ -77,6 +87,19 @@ def prepare_study(design: Design, pictures: ImageSource, output: Path, seed: int
 
     store.create(stimuli, [reference_index(one) for one in stimuli])
     return store
+
+
+def check_served(store: Store, folder: Path) -> None:
+    """Check that the served images are there.
+
+    Raises:
+        FileNotFoundError: If one is missing.
+    """
+    for number in store.image_numbers():
+        file = folder / f"{number}.bin"
+        if not file.is_file():
+            msg = f"{file}: no such file; restore a copy of it: participants are shown this image"
+            raise FileNotFoundError(msg)
 
 
 def serve(
@@ -101,17 +124,21 @@ def serve(
         port: Port to listen on.
         per_address: Participants from one network address within an hour; raise it for a room of
             people behind one address, 0 for any number.
+
+    Raises:
+        ValueError: If another server uses the folder, or as :func:`prepare_study`.
+        OSError: If nothing can listen on the address.
     """
-    store = prepare_study(design, pictures, output, seed)
-    app = application(design, store, output, seed, host, per_address)
-    logger.info(
-        "%s: http://%s:%s/  (Ctrl-C stops; answers are kept in %s)",
-        design.title,
-        host,
-        port,
-        output,
-    )
-    # No access log: its addresses identify people's pages.
-    uvicorn.run(
-        app, host=host, port=port, log_level="warning", access_log=False, server_header=False
-    )
+    if per_address < 0:
+        msg = f"--per-address is at least 0, got {per_address}"
+        raise ValueError(msg)
+    with locked(output), listen(host, port) as listening:
+        store = prepare_study(design, pictures, output, seed)
+        app = application(design, store, output, seed, host, per_address)
+        logger.info(
+            "%s: %s  (Ctrl-C stops; answers are kept in %s)",
+            design.title,
+            url_of(host, listening),
+            output,
+        )
+        uvicorn.Server(configuration(app, host, port)).run([listening])

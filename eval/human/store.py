@@ -12,51 +12,39 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from engine.files import name_bytes
 from eval.human.pictures import Stimulus
+from eval.human.queries import (
+    ALL_ANSWERS,
+    ALL_IMAGES,
+    ALL_STIMULI,
+    COUNT_ANSWERS,
+    COUNT_PARTICIPANTS,
+    COUNT_SHOWN,
+    INSERT_IMAGE,
+    NEXT_QUESTION,
+    SAVE_ANSWER,
+    SCHEMA,
+    START_CLOCK,
+)
 
 Row = TypeVar("Row")
 
-SCHEMA = """
-create table pictures (
-  id integer primary key, file text, label text, category text, item text, reference integer);
-create table participants (id integer primary key, token text unique, begun text, about text);
-create table questions (
-  participant integer references participants, place integer, first_seen text, choice text,
-  reasons text, answered text, primary key (participant, place));
-create table shown (
-  token text primary key, participant integer references participants, place integer,
-  slot integer, picture integer);
-create index shown_of on shown (participant, place, slot);
-"""
-COUNT_SHOWN = "select picture, count(*) from shown where slot > 0 group by picture"
-
-COUNT_ANSWERS = (
-    "select count(choice), count(*) from questions join participants on id = participant "
-    "where token = ?"
+NO_ACCESS = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
 )
+"""SQLite's codes of a database that is not damaged, but cannot be read or written."""
 
-NEXT_QUESTION = (
-    "select participant, place from questions join participants on id = participant "
-    "where token = ? and choice is null order by place limit 1"
-)
+TIMEOUT_S = 30
+"""Longest wait for another connection's transaction."""
 
-START_CLOCK = (
-    "update questions set first_seen = coalesce(first_seen, ?) where participant = ? and place = ?"
-)
-
-SAVE_ANSWER = (
-    "update questions set choice = ?, reasons = ?, answered = ? "
-    "where place = ? and choice is null and first_seen is not null "
-    "and participant = (select id from participants where token = ?)"
-)
-
-ALL_ANSWERS = (
-    "select q.participant, about, q.place, choice, reasons, first_seen, answered, "
-    "json_group_array(json_array(slot, picture)) pictures "
-    "from questions q join participants on participants.id = q.participant "
-    "join shown s on s.participant = q.participant and s.place = q.place and slot > 0 "
-    "where choice is not null group by q.participant, q.place order by q.participant, q.place"
-)
+PRIMARY_CODE = 0xFF
+"""Bits of SQLite's primary codes in its extended ones."""
 
 REFERENCE = 0
 """Slot of the reference image; the images to judge are in slots 1 and 2."""
@@ -92,15 +80,19 @@ class Store:
         """Open a connection with one transaction; requests come in many threads.
 
         Raises:
+            OSError: If it cannot be read or written, such as on a full disk.
             ValueError: If the file is not a study's database, or damaged.
         """
         try:
-            with closing(sqlite3.connect(self.file, timeout=30)) as connection:
+            with closing(sqlite3.connect(self.file, timeout=TIMEOUT_S)) as connection:
                 connection.row_factory = sqlite3.Row
                 connection.execute("begin immediate")
                 with connection:
                     yield connection
         except (sqlite3.Error, UnicodeDecodeError) as error:  # messages quote damaged bytes
+            if getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE in NO_ACCESS:
+                msg = f"{self.file}: {error}; check the disk's space and who may write the file"
+                raise OSError(msg) from error
             msg = (
                 f"{self.file}: not the database of a study, or damaged ({error}); "
                 "restore a copy of it"
@@ -121,17 +113,22 @@ class Store:
         with partial.transaction() as connection:
             rows = []
             for index, (one, reference) in enumerate(zip(stimuli, references, strict=True)):
-                rows.append((index, str(one.file), one.label, one.category, one.item, reference))
-            connection.executemany("insert into pictures values (?, ?, ?, ?, ?, ?)", rows)
+                names = [name_bytes(name) for name in (str(one.file), one.category, one.item)]
+                rows.append((index, *names, one.label, reference))
+            connection.executemany(INSERT_IMAGE, rows)
         partial.file.replace(self.file)
 
     def stimuli(self) -> list[Stimulus]:
         """Read the images to judge, by index."""
         with self.transaction() as connection:
-            rows = connection.execute(
-                "select file, label, category, item from pictures order by id"
-            ).fetchall()
+            rows = connection.execute(ALL_STIMULI).fetchall()
         return self._parse(rows, _stimulus)
+
+    def image_numbers(self) -> list[int]:
+        """Numbers of all images, with those shown for comparison."""
+        with self.transaction() as connection:
+            rows = connection.execute(ALL_IMAGES).fetchall()
+        return [int(row[0]) for row in rows]
 
     def begin(
         self,
@@ -222,6 +219,12 @@ class Store:
             ).fetchone()
         return None if row is None else int(row[0])
 
+    def participation(self) -> dict[str, int]:
+        """Count the people who began, and those who answered every question."""
+        with self.transaction() as connection:
+            row = connection.execute(COUNT_PARTICIPANTS).fetchone()
+        return {name: int(row[name]) for name in ("began", "completed")}
+
     def answers(self) -> list[Answer]:
         """Read all answers, by participant and place."""
         with self.transaction() as connection:
@@ -282,7 +285,13 @@ class Answer:
 
 def _stimulus(row: sqlite3.Row) -> Stimulus:
     """Parse a row of the images."""
-    return Stimulus(Path(row["file"]), row["label"], row["category"], row["item"])
+    file, category, item = (decode_name(row[name]) for name in ("file", "category", "item"))
+    return Stimulus(Path(file), row["label"], category, item)
+
+
+def decode_name(content: bytes) -> str:
+    """Decode a file name, which need not be valid UTF-8."""
+    return str(content, "utf-8", "surrogateescape")
 
 
 def now() -> str:

@@ -16,6 +16,7 @@ def in_words(record: dict[str, Any]) -> str:
     lines = [
         f"{record['people']} people, {record['images']} {units}, {record['answers']} answers, "
         f"{record['seconds_median']:.1f} s each (median)",
+        f"{record['began']} people began, {record['completed']} answered every question",
         INTERVALS if record["people"] > 1 else "no intervals: they need at least 2 people",
     ]
     if kind == "rating":

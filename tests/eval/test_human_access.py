@@ -1,14 +1,23 @@
 """Requests and commands that a human test refuses."""
 
+import asyncio
+import os
+import re
 import shutil
 import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from engine.cli import run as run_command
+from engine.files import locked
 from engine.manifest import read_manifest
 from eval.__main__ import main
 from eval.human.pictures import LabelledFolders
@@ -18,6 +27,7 @@ pytest.importorskip(
 )
 pytest.importorskip("httpx", reason="the pages' libraries are not installed (make install-pages)")
 
+import httpx
 from starlette.testclient import TestClient
 
 from engine.pages.shell import SERVED_POLICY
@@ -25,7 +35,9 @@ from eval.human.application import application
 from eval.human.server import prepare_study
 from eval.human.store import Store
 from eval.web.admission import Admission, network
-from tests.eval.human_study import begin, design, study
+from eval.web.listening import listen, url_of
+from tests.eval.human_study import begin, complete, design, study
+from tests.ports import free_port
 
 run = partial(run_command, main)
 
@@ -212,3 +224,218 @@ def test_every_image_that_cannot_be_shown_is_named(sides, tmp_path, caplog):
     assert any("rid/4.png" in line for line in caplog.messages)
     assert any("clean/5.png" in line for line in caplog.messages)
     assert not (tmp_path / "out").exists()
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def wait_for(client):
+    """Wait until a server answers."""
+    for _ in range(600):
+        try:
+            return client.get("/")
+        except httpx.ConnectError:
+            time.sleep(0.1)
+    raise AssertionError
+
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+def answered(store):
+    return [(answer.place, answer.choice) for answer in store.answers()]
+
+
+def test_what_is_posted_by_hand_is_one_answer_or_none(folders, tmp_path):
+    store, client = study(folders, tmp_path)
+    page = begin(client)
+    client.get(page)
+    for place in ("0000000000", "-1", "\u0660", "\u00b2", "9" * 40, "", "0 "):
+        found = client.post(page, data={"place": place, "choice": "real"})
+        assert "missing" in str(found.url)
+    client.post(page, content="place=0&place=7&choice=real", headers=FORM)
+    client.post(page, content=b"place=\xff&choice=\xff", headers=FORM)
+    assert store.answers() == []
+    client.post(page, content="place=0&choice=generated&reason=0&reason=0&reason=9", headers=FORM)
+    client.post(page, content="place=0&choice=real", headers=FORM)
+    assert answered(store) == [(0, "generated")]
+    assert store.answers()[0].reasons == ["Blur"]
+    assert client.post("/take/nobody", data={"place": "0", "choice": "real"}).status_code == 404
+    assert store.participation() == {"began": 1, "completed": 0}
+
+
+def asked(application_, body, path="/begin"):
+    """Status of a request whose body comes in these parts, without a length; "gone" ends it."""
+    messages = [{"type": "http.request", "body": part, "more_body": True} for part in body]
+    messages.append({"type": "http.disconnect"})
+    sent = []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", FORM["content-type"].encode())],
+    }
+    asyncio.run(application_(scope, receive, send))
+    return sent[0]["status"], len(messages)
+
+
+def test_a_form_without_a_length_has_a_limit_and_may_break_off(folders, tmp_path):
+    made = design()
+    store = prepare_study(made, LabelledFolders(folders), tmp_path / "out", seed=3)
+    served = application(made, store, tmp_path / "out", 3)
+    assert asked(served, [b"x" * 8_000] * 9) == (413, 7), "the rest is not read"
+    assert asked(served, [b"consent=yes&abo"]) == (413, 0)
+    assert store.participation() == {"began": 0, "completed": 0}
+
+
+def test_a_fault_of_the_study_is_told_and_logged_in_one_line(folders, tmp_path, caplog):
+    store, client = study(folders, tmp_path)
+    page = begin(client)
+    picture = re.search(r"/picture/[\w-]+", client.get(page).text)[0]
+    for file in (tmp_path / "pictures").iterdir():
+        file.unlink()
+    found = client.get(picture)
+    assert found.status_code == 503
+    assert "was not saved" in found.text
+    assert str(tmp_path) not in found.text
+    assert caplog.messages[-1].endswith(".bin'")
+    store.file.write_bytes(b"no database at all" * 100)
+    assert client.post(page, data={"place": "0", "choice": "real"}).status_code == 503
+    assert "study.sqlite: not the database of a study" in caplog.messages[-1]
+
+
+def test_a_database_that_is_in_use_is_not_called_damaged(tmp_path, monkeypatch):
+    store = Store(tmp_path / "study.sqlite")
+    store.create([], [])
+    monkeypatch.setattr("eval.human.store.TIMEOUT_S", 0.1)
+    with closing(sqlite3.connect(store.file)) as other:
+        other.execute("begin exclusive")
+        with pytest.raises(OSError, match=r"study\.sqlite: database is locked; check the disk"):
+            store.stimuli()
+    (tmp_path / "none").mkdir()
+    with pytest.raises(OSError, match="unable to open database file"):
+        Store(tmp_path / "none").stimuli()
+
+
+def test_file_names_that_are_no_text_are_kept(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for label in ("real", "generated"):
+        category = os.fsdecode(os.fsencode(tmp_path / label) + b"/caf\xe9")
+        os.makedirs(category)
+        for number in range(6):
+            levels = rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(levels).save(f"{category}/{number}.png")
+    folders = {label: tmp_path / label for label in ("real", "generated")}
+    store, client = study(folders, tmp_path / "out")
+    complete(client, store, lambda label, _: label)
+    assert {one.category for one in store.stimuli()} == {"caf\udce9"}
+    assert run(["answers", str(tmp_path / "out")]) == 0
+    for name in ("answers.csv", "human_scores.csv"):
+        assert b"caf\xe9" in (tmp_path / "out" / name).read_bytes()
+
+
+def test_images_that_are_served_stay_with_their_study(folders, tmp_path):
+    output = tmp_path / "out"
+    study(folders, output)
+    (output / "pictures" / "3.bin").unlink()
+    with pytest.raises(FileNotFoundError, match=r"3\.bin: no such file; restore a copy of it"):
+        study(folders, output)
+
+
+def test_a_study_is_not_kept_among_its_images(folders, tmp_path):
+    folders = {label: shutil.copytree(folders[label], tmp_path / label) for label in folders}
+    with pytest.raises(ValueError, match=f"out lies inside the input {folders['real']}"):
+        study(folders, folders["real"] / "out")
+    assert not (folders["real"] / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"kind": "rating", "scale": ["a", "b"]}, "reasons: only for kind label"),
+        ({"scale": ["a", "b"]}, "scale: only for kind rating"),
+        ({"about": {"Age": []}}, "'Age' needs answers that differ"),
+        ({"about": {"Age": ["old", "old"]}}, "'Age' needs answers that differ"),
+        ({"labels": {"real": "Yes", "generated": " "}}, "'answers' needs answers that differ"),
+        ({"labels": {"real": "Yes", "generated": "Yes"}}, "'answers' needs answers that differ"),
+        ({"kind": "rating", "scale": ["a", "a"], "reasons": []}, "'answers' needs answers"),
+    ],
+)
+def test_designs_that_nobody_could_answer_are_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        design(**changes)
+
+
+STUDY = (
+    "study -o {output} --design.kind=label --design.title=T --design.question=? --design.number=2 "
+    "--design.size=32 --design.target=real --pictures=eval.human.pictures.LabelledFolders"
+)
+
+
+@pytest.fixture
+def words(folders, tmp_path):
+    """Words of a command that serves a study."""
+    labels = "--design.labels={real: a, generated: b}"
+    where = ", ".join(f"{label}: {folder}" for label, folder in folders.items())
+    words = STUDY.format(output=tmp_path / "out").split()
+    return [*words, labels, f"--pictures.folders={{{where}}}"]
+
+
+def test_a_study_has_one_server(words, tmp_path, capsys):
+    with locked(tmp_path / "out"):
+        assert run([*words, "--port", "0"]) == 2
+    assert "another run is writing into this folder" in capsys.readouterr().err
+
+
+def test_servers_cannot_listen_on_every_address(words, tmp_path, capsys):
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        for more, told in (
+            ([f"--port={port}"], f"error: cannot listen on 127.0.0.1, port {port}: "),
+            (["--port=65536"], "error: --port: 65536 is not a port"),
+            (["--port=-1"], "error: --port: -1 is not a port"),
+            (["--host=192.0.2.1"], "error: cannot listen on 192.0.2.1, port 8000: "),
+            (["--host=no..name"], "error: cannot listen on no..name, port 8000: "),
+            (["--per-address=-1"], "error: --per-address is at least 0, got -1"),
+        ):
+            assert run([*words, *more]) == 2
+            assert capsys.readouterr().err.startswith(told)
+        assert run(["demo", f"--port={port}"]) == 2
+        assert f"port {port}" in capsys.readouterr().err
+        assert url_of("127.0.0.1", taken) == f"http://127.0.0.1:{port}/"
+        assert url_of("::1", taken) == f"http://[::1]:{port}/"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills by a POSIX signal")
+def test_answers_survive_a_server_that_is_killed(words, tmp_path):
+    """Participants answer at once while the server is killed; each answer it confirmed is kept."""
+    confirmed = {}
+    for _ in range(2):
+        port = free_port()
+        command = [sys.executable, "-m", "eval", *words, "--port", str(port)]
+        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as server:
+            address = f"http://127.0.0.1:{port}"
+            with httpx.Client(base_url=address, trust_env=False) as client:
+                wait_for(client)
+                for _ in range(3):
+                    page = client.post("/begin", data={"consent": "yes"}).headers["location"]
+                    confirmed[page] = 0
+                for page in confirmed:
+                    text = client.get(page).text
+                    assert f"Question {confirmed[page] + 1} of 4" in text
+                    data = {"place": str(confirmed[page]), "choice": "real"}
+                    assert client.post(page, data=data).status_code == 303
+                    confirmed[page] += 1
+            server.kill()
+    store = Store(tmp_path / "out" / "study.sqlite")
+    assert sorted(answered(store)) == sorted(
+        (place, "real") for count in confirmed.values() for place in range(count)
+    )
