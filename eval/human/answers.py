@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from checkpoints.folders import model_path
 from detectors.detector import Detector
 from engine.files import open_for_reading, write_text
+from engine.manifest import fingerprint
 from engine.records import to_json
 from engine.statistics import bootstrap_interval
 from eval.human.design import Design, design_of
@@ -97,7 +99,7 @@ def detector_figures(
         folder: Folder of the served files.
         name: Folder or Hub id of the detector.
     """
-    # Probability of each image, from the file that people saw.
+    # Probability that each image is of the target class, from the file that people saw.
     detector = Detector.from_pretrained(name)
     numbers = sorted({answer.pictures[0] for answer in answers})
     machine = np.zeros(len(numbers))
@@ -106,6 +108,8 @@ def detector_figures(
         with open_for_reading(file) as stream:
             image = decode_photo(stream, str(file)).tensor()
         machine[index] = float(detector.probability(image.unsqueeze(0))[0])
+    if design.target != design.generated:
+        machine = 1 - machine
     truth = [stimuli[number].label == design.target for number in numbers]
     record = confusion(truth, machine >= 0.5)
 
@@ -116,6 +120,7 @@ def detector_figures(
     people = np.array([np.mean(choices[number]) for number in numbers])
     record |= {
         "name": name,
+        "weights": fingerprint(name, model_path(name))["sha256"],
         "images": len(numbers),
         "calibrated_on": detector.calibration.images,
     }
@@ -127,7 +132,7 @@ def _agreement(people: NDArray[np.float64], machine: NDArray[np.float64]) -> dic
 
     Args:
         people: (N,) share of people who took each image for the target class.
-        machine: (N,) the detector's probability of each image.
+        machine: (N,) the detector's probability that each image is of the target class.
     """
     from scipy.stats import spearmanr
 

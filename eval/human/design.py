@@ -16,6 +16,9 @@ from eval.human.pictures import Codec, Stimulus
 
 Kind = Literal["label", "pair", "rating"]
 
+REAL = "real"
+"""Label of photographs, wherever generated images are told from them."""
+
 
 @dataclass(frozen=True)
 class Design:
@@ -76,6 +79,16 @@ class Design:
                 raise ValueError(msg)
         for question, words in (self.about | {"answers": list(self.choices.values())}).items():
             _check_words(question, words)
+
+    @property
+    def generated(self) -> str:
+        """Label of generated images: the target, unless it is ``real``, and then the other label.
+
+        Only for kind ``label``.
+        """
+        if self.target != REAL:
+            return self.target
+        return next(label for label in self.labels if label != REAL)
 
     @property
     def choices(self) -> dict[str, str]:

@@ -160,7 +160,10 @@ def prepare(file: Path, size: int, codec: Codec) -> bytes:
         UnreadableImage: If it cannot be decoded.
         ValueError: If it is smaller than ``size``: enlarged images could be recognized.
     """
-    photo = without_metadata(open_photo(file).on_white())
+    opened = open_photo(file)
+    for note in opened.notes:
+        logger.info("%s: %s", file, note)
+    photo = without_metadata(opened.on_white())
     height, width = photo.rgb.shape[:2]
     if min(height, width) < size:
         msg = (

@@ -74,8 +74,8 @@ def prepare_study(design: Design, pictures: ImageSource, output: Path, seed: int
     files = [one.file for one in stimuli] + references
     try:
         prepare_all(files, output / SERVED, design.size, design.codec)
-    except (ValueError, OSError):
-        # Let the user correct the images and try again in the same folder.
+    except BaseException:
+        # Let the user correct the images and try again in the same folder, after Ctrl-C as well.
         if not begun:
             shutil.rmtree(output)
         raise

@@ -51,7 +51,7 @@ def as_csv(answers: Sequence[Answer], stimuli: Sequence[Stimulus]) -> str:
 def scores(design: Design, answers: Sequence[Answer], stimuli: Sequence[Stimulus]) -> str:
     """Format the answers as scores for ``python -m detectors leaderboard``.
 
-    Each score has its participant and its image.
+    Each score has its participant and its image. Label and score are 1 for generated.
 
     Args:
         design: The study, of kind ``label``.
@@ -65,8 +65,8 @@ def scores(design: Design, answers: Sequence[Answer], stimuli: Sequence[Stimulus
         stimulus = stimuli[answer.pictures[0]]
         writer.writerow(
             [
-                int(stimulus.label == design.target),
-                int(answer.choice == design.target),
+                int(stimulus.label == design.generated),
+                int(answer.choice == design.generated),
                 stimulus.category,
                 answer.participant,
                 f"{answer.pictures[0]}:{stimulus.file}",

@@ -156,6 +156,27 @@ def test_figures_are_those_of_the_answers(folders, tmp_path, capsys):
     assert people.rank == pytest.approx(75)
 
 
+def test_a_detector_is_asked_for_the_target_and_scores_are_of_generated_images(folders, tmp_path):
+    torch.manual_seed(0)
+    Detector("tiny_patches", view=View("crop", size=32, resize=32)).save_pretrained(
+        tmp_path / "detector"
+    )
+    records, tables = {}, {}
+    for target in ("generated", "real"):
+        output = tmp_path / target
+        store, client = study(folders, output, target=target, number=12)
+        complete(client, store, lambda label, place: label if place % 3 else "real")
+        records[target] = analyse(output, str(tmp_path / "detector"))["detector"]
+        tables[target] = (output / "human_scores.csv").read_text()
+    generated, real = records["generated"], records["real"]
+    assert generated["accuracy"]["share"] == real["accuracy"]["share"]
+    assert generated["recall"] == real["specificity"]
+    same = generated["rank_correlation_with_people"]
+    assert same == pytest.approx(real["rank_correlation_with_people"])
+    assert tables["generated"] == tables["real"]
+    assert set(real["weights"]) == {"model.safetensors"}
+
+
 def test_shares_and_false_omission_of_the_published_counts():
     # HPBench: 2,500 of either class; 55.77 % of the generated and 66.9 % of the real ones
     # recognized, 39.81 % false omission

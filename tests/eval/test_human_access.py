@@ -342,6 +342,16 @@ def test_file_names_that_are_no_text_are_kept(tmp_path, capsys):
         assert b"caf\xe9" in (tmp_path / "out" / name).read_bytes()
 
 
+def test_a_study_stopped_while_it_prepares_leaves_nothing(folders, tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("eval.human.server.prepare_all", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        study(folders, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_images_that_are_served_stay_with_their_study(folders, tmp_path):
     output = tmp_path / "out"
     study(folders, output)
