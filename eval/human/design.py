@@ -73,12 +73,6 @@ class Design:
                 f"{self.number}, {self.size}, {self.participants}"
             )
             raise ValueError(msg)
-        for name, of_kind in (("reasons", "label"), ("scale", "rating")):
-            if getattr(self, name) and self.kind != of_kind:
-                msg = f"{name}: only for kind {of_kind}, and this is a {self.kind}; leave them out"
-                raise ValueError(msg)
-        for question, words in (self.about | {"answers": list(self.choices.values())}).items():
-            _check_words(question, words)
 
     @property
     def generated(self) -> str:
@@ -101,6 +95,21 @@ class Design:
         if self.kind == "pair":
             return {"1": "The first", "2": "The second"}
         return {str(point): words for point, words in enumerate(self.scale, start=1)}
+
+    def check_words(self) -> None:
+        """Check that a new study asks nothing that it would not show, or nobody could answer.
+
+        Studies of earlier versions may, and can be analyzed.
+
+        Raises:
+            ValueError: If it does.
+        """
+        for name, of_kind in (("reasons", "label"), ("scale", "rating")):
+            if getattr(self, name) and self.kind != of_kind:
+                msg = f"{name}: only for kind {of_kind}, and this is a {self.kind}; leave them out"
+                raise ValueError(msg)
+        for question, words in (self.about | {"answers": list(self.choices.values())}).items():
+            _check_words(question, words)
 
     def check_labels(self, stimuli: Sequence[Stimulus]) -> None:
         """Check the labels of images.

@@ -40,6 +40,9 @@ def prepare_study(design: Design, pictures: ImageSource, output: Path, seed: int
             few images.
         FileNotFoundError: If images are missing.
     """
+    store = Store(output / "study.sqlite")
+    if not store.file.is_file():
+        design.check_words()
     given = pictures.stimuli()
     shown_files = [one.file for one in given] + [one.reference for one in given if one.reference]
     inputs = [ImageInput.from_file(file) for file in dict.fromkeys(shown_files)]
@@ -64,7 +67,6 @@ def prepare_study(design: Design, pictures: ImageSource, output: Path, seed: int
         given=len(given),
         left_out={str(file): reason for file, reason in reasons.items()},
     )
-    store = Store(output / "study.sqlite")
     if store.file.is_file():
         check_served(store, output / SERVED)
         return store

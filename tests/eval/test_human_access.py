@@ -32,6 +32,7 @@ from starlette.testclient import TestClient
 
 from engine.pages.shell import SERVED_POLICY
 from eval.human.application import application
+from eval.human.design import design_of
 from eval.human.server import prepare_study
 from eval.human.store import Store
 from eval.web.admission import Admission, network
@@ -367,6 +368,14 @@ def test_a_study_is_not_kept_among_its_images(folders, tmp_path):
     assert not (folders["real"] / "out").exists()
 
 
+def test_designs_of_earlier_versions_can_be_analyzed(folders, tmp_path, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr("eval.human.design.Design.check_words", lambda _: None)
+        study(folders, tmp_path, about={"Age": ["old", "old"]})
+    assert design_of(tmp_path).about == {"Age": ["old", "old"]}
+    study(folders, tmp_path, about={"Age": ["old", "old"]})
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -379,9 +388,10 @@ def test_a_study_is_not_kept_among_its_images(folders, tmp_path):
         ({"kind": "rating", "scale": ["a", "a"], "reasons": []}, "'answers' needs answers"),
     ],
 )
-def test_designs_that_nobody_could_answer_are_refused(changes, words):
+def test_designs_that_nobody_could_answer_are_refused(changes, words, folders, tmp_path):
     with pytest.raises(ValueError, match=words):
-        design(**changes)
+        study(folders, tmp_path / "out", **changes)
+    assert not (tmp_path / "out").exists()
 
 
 STUDY = (
