@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.files import file_digest
-from engine.records import read_json
+from engine.records import read_json, strip_folders
 
 PROJECT = "image-defence"
 
@@ -199,8 +198,3 @@ def cell(value: Any, number: str = ".4g") -> str:
         return ", ".join(cell(inner, number) for inner in value)
     text = f"{value:{number}}" if isinstance(value, float) else str(value)
     return " ".join(strip_folders(text).replace("|", "/").split())
-
-
-def strip_folders(text: str) -> str:
-    """Remove the folders of absolute and home paths from a text, for privacy."""
-    return re.sub(r"(?<![\w:/.])(?:~|/|[A-Za-z]:[\\/])(?:[^\s/\\,;'\"]+[/\\])+", "", text)

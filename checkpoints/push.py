@@ -6,13 +6,13 @@ import shutil
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
-from checkpoints.card import Purpose, model_card, record, strip_folders
+from checkpoints.card import Purpose, model_card, record
 from checkpoints.digests import DIGEST, write_digest
 from checkpoints.golden import GOLDEN, HasExampleInputs, compute_outputs, save_outputs
 from checkpoints.hub import call_with_retries, hub_errors
 from checkpoints.hub_errors import explain_error
 from engine.files import refuse_existing, write_text
-from engine.records import to_json
+from engine.records import to_json, without_folders
 
 RECORDS = ("training.json", "manifest.json", "summary.json")
 """Records of a run that the card is written from; the folders in them are removed."""
@@ -155,12 +155,3 @@ def push(folder: Path, repository: str, private: bool = True, message: str | Non
         msg = f"not pushed: {explain_error(error, repository)}"
         raise ValueError(msg) from error
     return str(commit.commit_url)
-
-
-def without_folders(value: Any) -> Any:
-    """Copy a record with absolute paths shortened to their last parts, for privacy."""
-    if isinstance(value, dict):
-        return {key: without_folders(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [without_folders(inner) for inner in value]
-    return strip_folders(value) if isinstance(value, str) else value

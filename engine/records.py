@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
+import re
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 import msgspec
@@ -88,3 +89,25 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(inner) for inner in value]
     return value
+
+
+def strip_folders(text: str) -> str:
+    """Remove the folders of absolute and home paths from a text, for privacy."""
+    return re.sub(r"(?<![\w:/.])(?:~|/|[A-Za-z]:[\\/])(?:[^\s/\\,;'\"]+[/\\])+", "", text)
+
+
+def without_folders(value: Any) -> Any:
+    """Copy a record with absolute paths shortened to their last parts, for privacy.
+
+    A value that is a path may have spaces, or a slash at its end.
+    """
+    if isinstance(value, dict):
+        return {key: without_folders(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(inner) for inner in value]
+    if isinstance(value, PurePath):
+        value = str(value)
+    if not isinstance(value, str):
+        return value
+    is_path = PurePath(value).is_absolute() and ": " not in value
+    return PurePath(value).name if is_path else strip_folders(value)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.files import write_bytes
-from engine.records import to_json
+from engine.records import to_json, without_folders
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -117,5 +117,10 @@ def _environment(package: str) -> Environment:
         "policy": FILE_POLICY,
         "missing": MISSING,
     }
-    environment.filters |= {"number": number, "json": to_json, "basename": os.path.basename}
+    environment.filters |= {
+        "number": number,
+        "json": to_json,
+        "basename": os.path.basename,
+        "without_folders": without_folders,
+    }
     return environment

@@ -16,6 +16,7 @@ from engine.pages.charts import IntervalChart, Mark
 from engine.pages.data_urls import data_url, image_url, strip_url
 from engine.pages.markdown import markdown_table
 from engine.pages.shell import FILE_POLICY, SERVED_POLICY, number, render, write_page
+from engine.records import without_folders
 from tests.test_rooms import modules
 
 HOSTILE = "</title></script><img src=x onerror=alert(1)>\"'&"
@@ -59,6 +60,12 @@ def test_text_is_escaped_wherever_it_stands():
     assert text.count("onerror") == 6, "in head, row, verdict, and the charts' name, row and series"
     assert "<img src=x" not in text
     assert text.count("<script>") == text.count("<title>") == 1
+
+
+def test_records_are_shown_without_the_folders_of_this_machine():
+    record = {"photos": "/home/Ann Lee/my photos/", "list": ["/home/ann/a b/x.json"]}
+    assert without_folders(record) == {"photos": "my photos", "list": ["x.json"]}
+    assert without_folders("/home/ann/x.png: damaged") == "x.png: damaged"
 
 
 def test_a_value_that_is_missing_is_a_fault():

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -321,6 +322,8 @@ def test_the_command(planted, collection, tmp_path, reads, pipelines, capsys):
     page = report.read_text()
     assert page.count("data:image/png") == 4 * 4 + 1
     assert Record.open(planted).sentinels["00001/000000001.png"].key in page
+    assert str(tmp_path) not in page
+    assert str(Path.cwd()) not in page
     damaged = next((tmp_path / "out" / "protected" / "images").glob("*_trial_1.png"))
     damaged.write_bytes(b"no image")
     assert run(main, args) == 1
