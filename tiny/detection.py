@@ -91,7 +91,7 @@ def make_detection_shards(
             config = ReconstructionConfig(str(pipelines / name), f"{name}-vae", split)
             reconstruct(shards, output, config, options)
     # Refuse shards whose file headers give the class away.
-    gate = inspect_shards([str(output / "train-*.tar")], output / "inspection")
+    gate, _ = inspect_shards([str(output / "train-*.tar")], output / "inspection")
     if not gate.passed:
         raise ValueError(gate.verdict())
 

@@ -17,7 +17,8 @@ from datamodules.fake2m.annotations import PathTable, split_row
 from engine.pages.charts import density_points
 from images.io import decode_photo
 from images.kinds import UnreadableImage
-from images.samples import read_samples
+from images.photo import Photo
+from images.samples import Sample, read_samples
 
 Scorer = Callable[[Tensor], Tensor]
 """Function from images, (B, 3, H, W) in [0, 1], to scores, (B,); higher is better."""
@@ -100,18 +101,33 @@ def join(records: Sequence[dict[str, Any]], scores: PathTable[float]) -> None:
             record["aesthetic"] = row[1]
 
 
-def compute(records: Sequence[dict[str, Any]], scorer: Scorer) -> None:
-    """Compute ``aesthetic`` for every record with a readable image."""
+def open_image(sample: Sample, record: dict[str, Any]) -> Photo:
+    """Open the image of a record.
+
+    Raises:
+        UnreadableImage: If it is damaged; the message names shard and sample.
+    """
+    return decode_photo(io.BytesIO(sample.image.read()), f"{record['shard']}, {sample.image.name}")
+
+
+def compute(records: Sequence[dict[str, Any]], scorer: Scorer) -> list[str]:
+    """Compute ``aesthetic`` for every record with a readable image.
+
+    Returns:
+        Reasons why images are unreadable.
+    """
     samples = {}
     for shard in {record["shard"] for record in records}:
         samples[shard] = {sample.key: sample for sample in read_samples(shard)}
+    unreadable = []
     for record in records:
-        entry = samples[record["shard"]][record["key"]].image
         try:
-            photo = decode_photo(io.BytesIO(entry.read()), record["key"])
-        except UnreadableImage:
+            photo = open_image(samples[record["shard"]][record["key"]], record)
+        except UnreadableImage as error:
+            unreadable.append(str(error))
             continue
         record["aesthetic"] = float(scorer(photo.on_white().tensor().unsqueeze(0))[0])
+    return unreadable
 
 
 def summary(

@@ -29,7 +29,7 @@ def options(parser: Parser) -> None:
 
 
 def inspect(settings: Any, output: Output) -> int:
-    """Run the verb; return 0 only if headers do not separate the classes."""
+    """Run the verb; return 0 only if headers do not separate the classes and images are whole."""
     from datamodules.fake2m.inspection import inspect_shards
 
     scorer = None
@@ -38,13 +38,18 @@ def inspect(settings: Any, output: Output) -> int:
         from models.clip import ClipMetrics
 
         scorer = ClipMetrics(clip).quality
-    gate = inspect_shards(settings.pop("shards"), **settings.as_dict(), scorer=scorer)
+    gate, unreadable = inspect_shards(settings.pop("shards"), **settings.as_dict(), scorer=scorer)
     page = settings.output / "inspection.html"
     output.result(gate.verdict() if gate.passed else None, passed=gate.passed, gate=asdict(gate))
     if not gate.passed:
         output.tell(gate.verdict())
+    for error in unreadable:
+        output.error(error)
+    if unreadable:
+        words = f"unreadable: {len(unreadable)} of the images that were opened"
+        output.result(words, unreadable=unreadable)
     output.result(f"page: {page}", page=page)
-    return 0 if gate.passed else 1
+    return 0 if gate.passed and not unreadable else 1
 
 
 VERB = Verb(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
 from collections import Counter
@@ -10,7 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datamodules.fake2m.aesthetics import Scorer, compute, densities, join, read_aesthetics, summary
+from datamodules.fake2m.aesthetics import (
+    Scorer,
+    compute,
+    densities,
+    join,
+    open_image,
+    read_aesthetics,
+    summary,
+)
 from datamodules.fake2m.facts import read_facts
 from datamodules.fake2m.shortcuts import Gate, shortcut_gate
 from datamodules.shards import local_shards
@@ -18,7 +25,6 @@ from engine.files import write_bytes
 from engine.pages.charts import density_points
 from engine.pages.data_urls import image_url
 from engine.pages.shell import MISSING, write_page
-from images.io import decode_photo
 from images.kinds import UnreadableImage
 from images.samples import read_samples
 
@@ -48,27 +54,38 @@ def inspect_shards(
     aesthetics: Path | None = None,
     scorer: Scorer | None = None,
     scored: int = 200,
-) -> Gate:
+) -> tuple[Gate, list[str]]:
     """Write ``inspection.html`` and ``inspection.json``.
 
     Args:
         urls: Patterns of local shards.
         output: Folder to write to.
-        images: Images of each class on the contact sheet.
-        max_records: Largest number of records to use, equally many of each shard, at random.
+        images: Images of each class on the contact sheet, at least 0.
+        max_records: Largest number of records to use, equally many of each shard, at random; at
+            least 1.
         seed: Seed of the random choices.
         aesthetics: Table of scores by path, or a zip archive of such tables, such as Fake2M's
             AestheticQuality.zip.
         scorer: Function that computes such scores instead.
-        scored: Images of each class to compute scores of.
+        scored: Images of each class to compute scores of, at least 1.
 
     Returns:
-        The result of the shortcut test.
+        The result of the shortcut test, and the reasons why images that were opened, for the
+        contact sheet or for a score, are unreadable.
 
     Raises:
         FileNotFoundError: If shards or the table are missing.
-        ValueError: If a class has too few images, a record is foreign, or a table has no scores.
+        ValueError: If a number is out of range, a class has too few images, a record is foreign, or
+            a table has no scores.
     """
+    for name, value, least in (
+        ("images", images, 0),
+        ("max_records", max_records, 1),
+        ("scored", scored, 1),
+    ):
+        if value < least:
+            msg = f"{name} must be at least {least}, got {value}"
+            raise ValueError(msg)
     table = None if aesthetics is None else read_aesthetics(aesthetics)
     rng = random.Random(seed)
     records = _sample_records(local_shards(urls), max_records, rng)
@@ -76,8 +93,9 @@ def inspect_shards(
     output.mkdir(parents=True, exist_ok=True)
     # contact sheets, histograms and facts of the shortcut test
     sheets = {}
+    unreadable: list[str] = []
     for label, name in CLASSES.items():
-        sheets[name] = contact_sheet(draw_records(records, label, images, rng))
+        sheets[name] = contact_sheet(draw_records(records, label, images, rng), unreadable)
     counts = {name: histogram(records, name) for name in HISTOGRAMS}
     facts: dict[str, Any] = {
         "pictures": gate.pictures,
@@ -94,12 +112,14 @@ def inspect_shards(
         join(records, table)
     elif scorer is not None:
         for label in CLASSES:
-            compute(draw_records(records, label, scored, rng), scorer)
+            unreadable += compute(draw_records(records, label, scored, rng), scorer)
+    unreadable = list(dict.fromkeys(unreadable))
+    facts["unreadable"] = unreadable
     if table is not None or scorer is not None:
         facts["aesthetics"] = summary(records, CLASSES)
     write_bytes(output / "inspection.json", json.dumps(facts, indent=2).encode() + b"\n")
     write_inspection(output / "inspection.html", gate, sheets, counts, records)
-    return gate
+    return gate, unreadable
 
 
 def _sample_records(shards: Sequence[Path], most: int, rng: random.Random) -> list[dict[str, Any]]:
@@ -115,7 +135,7 @@ def _sample_records(shards: Sequence[Path], most: int, rng: random.Random) -> li
     for shard in rng.sample(shards, len(shards)):
         records = [record | {"shard": shard, "key": key} for key, record in read_facts(shard)]
         if not records:
-            msg = f"{shard}: {FOREIGN_RECORD}"
+            msg = f"{shard}: no images with a {FOREIGN_RECORD.removeprefix('no ')}"
             raise ValueError(msg)
         sampled += rng.sample(records, min(len(records), per_shard))
     for record in sampled:
@@ -157,8 +177,13 @@ def histogram(records: Sequence[dict[str, Any]], name: str) -> dict[str, dict[st
     return {kind: dict(counter.most_common(MAX_VALUES)) for kind, counter in counters.items()}
 
 
-def contact_sheet(records: Sequence[dict[str, Any]]) -> Sheet:
-    """Render a thumbnail and a description of each record's image."""
+def contact_sheet(records: Sequence[dict[str, Any]], unreadable: list[str]) -> Sheet:
+    """Render a thumbnail and a description of each record's image.
+
+    Args:
+        records: Records of shards.
+        unreadable: Reasons, to which those of unreadable images are added.
+    """
     samples = {}
     for shard in {record["shard"] for record in records}:
         samples[shard] = {sample.key: sample for sample in read_samples(shard)}
@@ -168,8 +193,9 @@ def contact_sheet(records: Sequence[dict[str, Any]]) -> Sheet:
         size = f"{record['width']}x{record['height']}"
         name = f"{record['subset']}: {record['key']}, {record['codec']} {size}"
         try:
-            rgb = decode_photo(io.BytesIO(sample.image.read()), name).on_white().rgb
-        except UnreadableImage:
+            rgb = open_image(sample, record).on_white().rgb
+        except UnreadableImage as error:
+            unreadable.append(str(error))
             sheet.append(("", f"{name}: unreadable"))
             continue
         sheet.append((image_url(rgb, 2 * THUMBNAIL_SIDE), name))

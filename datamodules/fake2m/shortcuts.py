@@ -103,7 +103,7 @@ def shortcut_gate(records: Sequence[dict[str, Any]], seed: int = 0) -> Gate:
     if min(counts) < MIN_IMAGES:
         msg = (
             f"the shortcut gate needs at least {MIN_IMAGES} images of each class, "
-            f"got {counts[0]} real and {counts[1]} generated"
+            f"got {counts[0]} real and {counts[1]} generated; give more shards, or use more of them"
         )
         raise ValueError(msg)
     table = np.array([header_features(record) for record in records])

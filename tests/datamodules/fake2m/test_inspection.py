@@ -14,7 +14,7 @@ from datamodules.fake2m.origin import Origin
 from datamodules.fake2m.sharding import shard_images
 from datamodules.fake2m.shortcuts import shortcut_gate
 from engine.cli import run as run_command
-from images.archives import Member
+from images.archives import Member, index_tar
 
 run = partial(run_command, main)
 
@@ -82,6 +82,48 @@ def test_the_gate_says_nothing_from_too_few(tmp_path, capsys):
     write(tmp_path, 1)
     assert inspect(tmp_path) == 2
     assert "at least 200 images of each class, got 5 real" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--images", "-1", "images must be at least 0, got -1"),
+        ("--max-records", "0", "max_records must be at least 1, got 0"),
+        ("--scored", "0", "scored must be at least 1, got 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(tmp_path, capsys, option, value, message):
+    assert inspect(tmp_path, option, value) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_damaged_images_are_named_and_counted(tmp_path, capsys, monkeypatch):
+    class Brightness:
+        def __init__(self, name):
+            pass
+
+        def quality(self, images):
+            return images.mean(dim=(1, 2, 3))
+
+    monkeypatch.setattr("models.clip.ClipMetrics", Brightness)
+    write(tmp_path, 0)
+    write(tmp_path, 1)
+    (shard,) = tmp_path.glob("train-copies-*.tar")
+    content = bytearray(shard.read_bytes())
+    damaged = [member for member in index_tar(shard) if member.name.endswith(".bmp")][:3]
+    for member in damaged:
+        at = content.index(member.read())
+        content[at : at + 30] = bytes(30)
+    shard.write_bytes(bytes(content))
+    assert inspect(tmp_path, "--clip", "CLIP/", "--images", "200") == 1
+    said = capsys.readouterr()
+    for member in damaged:
+        assert said.err.count(f"{shard.name}, {member.name}: ") == 1
+    assert "unreadable: 3 of the images that were opened" in said.out
+    assert scores(tmp_path)["generated"]["pictures"] == 197
+    facts = json.loads((tmp_path / "out" / "inspection.json").read_text())
+    assert len(facts["unreadable"]) == 3
 
 
 def test_chance_differences_do_not_fire():
