@@ -163,7 +163,7 @@ def push(settings: Any, output: Output) -> int:
     from tempfile import TemporaryDirectory
 
     from checkpoints.folders import read_config
-    from checkpoints.push import choose_license, stage
+    from checkpoints.push import check_place, choose_license, stage
     from checkpoints.push import push as upload
 
     # check the folder
@@ -179,6 +179,7 @@ def push(settings: Any, output: Output) -> int:
         msg = f"{settings.folder}: not a model of this project, which are {', '.join(MODELS)}"
         raise ValueError(msg)
     license_id = choose_license(settings.folder, settings.license)
+    check_place(settings.folder, settings.repository, settings.dry_run)
 
     # stage, then upload
     with TemporaryDirectory() as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -54,8 +55,12 @@ def choose_license(source: Path, chosen: str | None) -> str:
         chosen: License that the user gave; None for the default.
 
     Raises:
-        ValueError: If the weights were converted from someone else's, and no license was given.
+        ValueError: If the weights were converted from someone else's, and no license was given, or
+            a license is no abbreviation.
     """
+    if chosen is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", chosen):
+        msg = f"'{chosen}' is no license as the Hub abbreviates it; give one such as --license mit"
+        raise ValueError(msg)
     if chosen is None and record(source, "manifest.json").get("command") == "checkpoints convert":
         msg = (
             f"the weights in {source} are someone else's: give their license, "
@@ -63,6 +68,32 @@ def choose_license(source: Path, chosen: str | None) -> str:
         )
         raise ValueError(msg)
     return chosen or DEFAULT_LICENSE
+
+
+def check_place(source: Path, repository: str, target: Path | None) -> None:
+    """Refuse names and folders that a model cannot be pushed to, before any work.
+
+    Args:
+        source: Folder of the model.
+        repository: Repository on the Hub.
+        target: Folder to write in place of uploading; None uploads.
+
+    Raises:
+        ValueError: If the repository is no Hub id, or the target exists or lies in the model's
+            folder.
+    """
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        msg = f"'{repository}' is not a Hub id to push to; give org/model"
+        raise ValueError(msg) from error
+    if target is not None:
+        refuse_existing(target)
+        if target.resolve().is_relative_to(source.resolve()):
+            msg = f"{target} lies inside the model's folder {source}: choose another"
+            raise ValueError(msg)
 
 
 def stage(

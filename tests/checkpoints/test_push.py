@@ -120,6 +120,33 @@ def test_a_dry_run_writes_what_would_go_and_sends_nothing(hub, trained, tmp_path
     assert "exists already" in told(capsys)
 
 
+@pytest.mark.parametrize(
+    ("repository", "more", "words"),
+    [
+        ("ada/a/b", (), "'ada/a/b' is not a Hub id to push to; give org/model"),
+        ("bad name/x", (), "'bad name/x' is not a Hub id to push to; give org/model"),
+        ("ada/a", ("--license", ""), "'' is no license as the Hub abbreviates it"),
+        ("ada/a", ("--license", "my own"), "'my own' is no license as the Hub abbreviates it"),
+    ],
+)
+def test_names_that_the_hub_does_not_take_are_refused_before_any_work(
+    hub, trained, tmp_path, capsys, repository, more, words
+):
+    look = ["--dry-run", str(tmp_path / "look")]
+    assert run(door, ["push", str(trained), repository, *look, *more]) == 2
+    assert words in told(capsys)
+    assert run(door, ["push", str(trained), repository, *more]) == 2
+    assert words in told(capsys)
+    assert not hub.seen
+    assert not (tmp_path / "look").exists()
+
+
+def test_a_dry_run_does_not_write_into_the_models_folder(hub, trained, capsys):
+    assert run(door, ["push", str(trained), "ada/a", "--dry-run", str(trained / "look")]) == 2
+    assert "lies inside the model's folder" in told(capsys)
+    assert not (trained / "look").exists()
+
+
 def test_converted_weights_go_under_their_own_licence(hub, trained, tmp_path, capsys):
     (trained / "manifest.json").write_text(
         '{"command": "checkpoints convert", "source": {"name": "released.bin"}}'
