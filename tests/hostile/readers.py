@@ -38,9 +38,9 @@ class Reader:
     mutate: Mutate = mutated
 
 
-def picture(kind: str, size: tuple[int, int] = (48, 40), **options: object) -> bytes:
+def picture(kind: str, size: tuple[int, int] = (48, 40), seed: int = 0, **options: object) -> bytes:
     """A small image file with notes."""
-    levels = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    levels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     buffer = io.BytesIO()
     exif = Image.Exif()
     exif[0x010F] = "camera"

@@ -58,10 +58,11 @@ def _pictures() -> None:
     )
     Path("list.txt").write_text("photos/a.png\nphotos/deep/c.webp\n")
     Path("captions.txt").write_text("photo of a person\nphoto of nobody\n")
-    for person in ("ann", "ben"):
+    for first, person in ((0, "ann"), (4, "ben")):
         Path("people", person).mkdir(parents=True)
         for number in range(4):
-            Path("people", person, f"{number}.png").write_bytes(picture("PNG", (64, 64)))
+            content = picture("PNG", (64, 64), first + number)
+            Path("people", person, f"{number}.png").write_bytes(content)
         shutil.copytree(Path("people", person), Path("shielded", person))
     rng = np.random.default_rng(0)
     for folder, letter in (("references", "R"), ("train", "T")):
@@ -411,8 +412,8 @@ def _made_by_verbs() -> None:
     verb("eval matrix -c configs/matrix.yaml -o matrix")
     _detector_checkpoint(verb)
     Path("judged").mkdir()
-    for label in ("real", "generated"):
-        shutil.copytree("people/ann", f"judged/{label}")
+    for label, person in (("real", "ann"), ("generated", "ben")):
+        shutil.copytree(f"people/{person}", f"judged/{label}")
     labels = {"real": "A photograph", "generated": "Generated"}
     design = Design(
         kind="label",
