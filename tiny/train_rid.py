@@ -26,6 +26,7 @@ PAIRS_CONFIG = ROOT / "configs" / "rid" / "pairs_tiny.yaml"
 REGRESSION_CONFIG = ROOT / "configs" / "rid" / "tiny_regression.yaml"
 COMBINED_CONFIG = ROOT / "configs" / "rid" / "tiny_combined.yaml"
 ROBUST_CONFIG = ROOT / "configs" / "rid" / "tiny_robust.yaml"
+FURTHER_CONFIG = ROOT / "configs" / "rid" / "tiny_robust_further.yaml"
 
 
 def train_rid(
@@ -45,7 +46,7 @@ def train_rid(
     settings, pairs, note = _regression(place, name, pipelines, steps, people, pictures)
     settings["data.init_args.train.init_args.pairs.init_args.path"] = pairs
     run = _fit(COMBINED_CONFIG, place.work / name / "combined", settings)
-    _ship(place, name, run, start, note)
+    _ship(place, name, run, start, f"{note} before")
 
 
 def train_robust_rid(
@@ -53,15 +54,20 @@ def train_robust_rid(
 ) -> None:
     """Train the RID generator whose protection survives edits.
 
-    Regression to gradient-attacked copies, then the denoising error through edits. The pipeline
-    sd-b stays unseen, for black-box attacks. For the arguments see :func:`train_rid`.
+    Regression to gradient-attacked copies, then the denoising error through edits, twice: the
+    second time with more weight on scaling to half. The pipeline sd-b stays unseen, for black-box
+    attacks. For the arguments see :func:`train_rid`.
     """
     start = time.monotonic()
     pipelines = ("sd-a1", "sd-a2")
     settings, _, note = _regression(place, name, pipelines, steps, people, pictures)
-    settings["model.edits"] = json.dumps(_edits(place.shipped))
+    settings["model.edits"] = json.dumps(_edits(ROBUST_CONFIG, place.shipped))
     run = _fit(ROBUST_CONFIG, place.work / name / "robust", settings)
-    _ship(place, name, run, start, f"drawn portraits; {note}")
+    settings |= _start(run)
+    settings["model.edits"] = json.dumps(_edits(FURTHER_CONFIG, place.shipped))
+    note += f" and {run.trainer.global_step} of {ROBUST_CONFIG.name}"
+    run = _fit(FURTHER_CONFIG, place.work / name / "further", settings)
+    _ship(place, name, run, start, f"drawn portraits; {note} before")
 
 
 def _regression(
@@ -94,12 +100,16 @@ def _regression(
         }
     path = {"data.init_args.train.init_args.path": pairs}
     run = _fit(REGRESSION_CONFIG, work / "regression", settings | path)
-    start = {"model.generator.init_args.name": f"{run.trainer.log_dir}/generator"}
     note = (
         f"{people * pictures} pairs of {people} identities; "
-        f"{run.trainer.global_step} steps of regression before"
+        f"{run.trainer.global_step} steps of regression"
     )
-    return settings | start, pairs, note
+    return settings | _start(run), pairs, note
+
+
+def _start(run: TrainingCLI) -> dict[str, str]:
+    """Setting of a training that starts from the generator of another."""
+    return {"model.generator.init_args.name": f"{run.trainer.log_dir}/generator"}
 
 
 def _ship(place: Place, name: str, run: TrainingCLI, start: float, note: str) -> None:
@@ -122,9 +132,9 @@ def _pair_config(surrogates: list[str]) -> PairConfig:
     return config
 
 
-def _edits(shipped: Path) -> list[dict[str, Any] | None]:
-    """Read the edits from the config, with a purifier from the folder of models."""
-    edits: list[dict[str, Any] | None] = yaml.safe_load(ROBUST_CONFIG.read_text())["model"]["edits"]
+def _edits(config: Path, shipped: Path) -> list[dict[str, Any] | None]:
+    """Read the edits from a config, with a purifier from the folder of models."""
+    edits: list[dict[str, Any] | None] = yaml.safe_load(config.read_text())["model"]["edits"]
     for edit in edits:
         if edit and "model" in edit["init_args"]:
             edit["init_args"]["model"] = str(shipped / Path(edit["init_args"]["model"]).name)

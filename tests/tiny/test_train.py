@@ -89,7 +89,7 @@ def test_a_whole_world_in_a_few_steps(tmp_path, monkeypatch):
     small["rid"] = partial(tiny.train_rid.train_rid, people=8, pictures=4)
     small["rid-robust"] = partial(tiny.train_rid.train_robust_rid, people=8, pictures=4)
     monkeypatch.setattr(tiny.train, "RECIPES", small)
-    for config in ("REGRESSION_CONFIG", "COMBINED_CONFIG", "ROBUST_CONFIG"):
+    for config in ("REGRESSION_CONFIG", "COMBINED_CONFIG", "ROBUST_CONFIG", "FURTHER_CONFIG"):
         monkeypatch.setattr(
             tiny.train_rid, config, lighter(getattr(tiny.train_rid, config), tmp_path)
         )
