@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,7 +18,7 @@ from engine.pages.charts import density_points
 from images.io import decode_photo
 from images.kinds import UnreadableImage
 from images.photo import Photo
-from images.samples import Sample, read_samples
+from images.samples import read_samples
 
 Scorer = Callable[[Tensor], Tensor]
 """Function from images, (B, 3, H, W) in [0, 1], to scores, (B,); higher is better."""
@@ -101,13 +101,25 @@ def join(records: Sequence[dict[str, Any]], scores: PathTable[float]) -> None:
             record["aesthetic"] = row[1]
 
 
-def open_image(sample: Sample, record: dict[str, Any]) -> Photo:
-    """Open the image of a record.
+def open_images(
+    records: Sequence[dict[str, Any]],
+) -> Iterator[tuple[dict[str, Any], Photo | UnreadableImage]]:
+    """Open the image of each record.
 
-    Raises:
-        UnreadableImage: If it is damaged; the message names shard and sample.
+    Yields:
+        The record, and its photo or why it is damaged: the message names shard and sample.
     """
-    return decode_photo(io.BytesIO(sample.image.read()), f"{record['shard']}, {sample.image.name}")
+    samples = {}
+    for shard in {record["shard"] for record in records}:
+        samples[shard] = {sample.key: sample for sample in read_samples(shard)}
+    for record in records:
+        image = samples[record["shard"]][record["key"]].image
+        try:
+            photo = decode_photo(io.BytesIO(image.read()), f"{record['shard']}, {image.name}")
+        except UnreadableImage as error:
+            yield record, error
+        else:
+            yield record, photo
 
 
 def compute(records: Sequence[dict[str, Any]], scorer: Scorer) -> list[str]:
@@ -116,17 +128,12 @@ def compute(records: Sequence[dict[str, Any]], scorer: Scorer) -> list[str]:
     Returns:
         Reasons why images are unreadable.
     """
-    samples = {}
-    for shard in {record["shard"] for record in records}:
-        samples[shard] = {sample.key: sample for sample in read_samples(shard)}
     unreadable = []
-    for record in records:
-        try:
-            photo = open_image(samples[record["shard"]][record["key"]], record)
-        except UnreadableImage as error:
-            unreadable.append(str(error))
-            continue
-        record["aesthetic"] = float(scorer(photo.on_white().tensor().unsqueeze(0))[0])
+    for record, photo in open_images(records):
+        if isinstance(photo, UnreadableImage):
+            unreadable.append(str(photo))
+        else:
+            record["aesthetic"] = float(scorer(photo.on_white().tensor().unsqueeze(0))[0])
     return unreadable
 
 

@@ -14,7 +14,7 @@ from datamodules.fake2m.aesthetics import (
     compute,
     densities,
     join,
-    open_image,
+    open_images,
     read_aesthetics,
     summary,
 )
@@ -26,7 +26,6 @@ from engine.pages.charts import density_points
 from engine.pages.data_urls import image_url
 from engine.pages.shell import MISSING, write_page
 from images.kinds import UnreadableImage
-from images.samples import read_samples
 
 CLASSES = {0: "real", 1: "generated"}
 
@@ -95,7 +94,8 @@ def inspect_shards(
     sheets = {}
     unreadable: list[str] = []
     for label, name in CLASSES.items():
-        sheets[name] = contact_sheet(draw_records(records, label, images, rng), unreadable)
+        sheets[name], reasons = contact_sheet(draw_records(records, label, images, rng))
+        unreadable += reasons
     counts = {name: histogram(records, name) for name in HISTOGRAMS}
     facts: dict[str, Any] = {
         "pictures": gate.pictures,
@@ -177,29 +177,22 @@ def histogram(records: Sequence[dict[str, Any]], name: str) -> dict[str, dict[st
     return {kind: dict(counter.most_common(MAX_VALUES)) for kind, counter in counters.items()}
 
 
-def contact_sheet(records: Sequence[dict[str, Any]], unreadable: list[str]) -> Sheet:
+def contact_sheet(records: Sequence[dict[str, Any]]) -> tuple[Sheet, list[str]]:
     """Render a thumbnail and a description of each record's image.
 
-    Args:
-        records: Records of shards.
-        unreadable: Reasons, to which those of unreadable images are added.
+    Returns:
+        The sheet, and reasons why images are unreadable.
     """
-    samples = {}
-    for shard in {record["shard"] for record in records}:
-        samples[shard] = {sample.key: sample for sample in read_samples(shard)}
-    sheet = []
-    for record in records:
-        sample = samples[record["shard"]][record["key"]]
+    sheet, unreadable = [], []
+    for record, photo in open_images(records):
         size = f"{record['width']}x{record['height']}"
         name = f"{record['subset']}: {record['key']}, {record['codec']} {size}"
-        try:
-            rgb = open_image(sample, record).on_white().rgb
-        except UnreadableImage as error:
-            unreadable.append(str(error))
+        if isinstance(photo, UnreadableImage):
+            unreadable.append(str(photo))
             sheet.append(("", f"{name}: unreadable"))
-            continue
-        sheet.append((image_url(rgb, 2 * THUMBNAIL_SIDE), name))
-    return sheet
+        else:
+            sheet.append((image_url(photo.on_white().rgb, 2 * THUMBNAIL_SIDE), name))
+    return sheet, unreadable
 
 
 def size_densities(records: Sequence[dict[str, Any]]) -> tuple[dict[str, str], float]:
